@@ -1,0 +1,82 @@
+/*
+ * Sinter's own calls beside the standard malloc interface.
+ *
+ * The standard functions (malloc, free, aligned_alloc, malloc_usable_size, mallinfo2, ...) are declared by
+ * <stdlib.h> and <malloc.h>; libsinter.so replaces them. Everything here may be called from any thread.
+ */
+#ifndef SINTER_MALLOC_H
+#define SINTER_MALLOC_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define SINTER_VERSION_MAJOR 0
+#define SINTER_VERSION_MINOR 1
+#define SINTER_VERSION_PATCH 0
+#define SINTER_VERSION_STRING "0.1.0"
+
+/* The version of the library that is running, such as "0.1.0"; it may be newer than this header. */
+const char *sinter_version(void);
+
+/*
+ * A program may define this string to give its own defaults, in the syntax of the environment variable
+ * SINTER_CONF ("key:value,key:value"); the environment has the last word.
+ */
+extern const char *sinter_conf;
+
+/*
+ * Reads the option `key` as text into `value`, at most `size` bytes with the terminating NUL.
+ * Returns 0, or -1 with errno ENOENT (no such option) or ERANGE (`size` is too small).
+ */
+int sinter_option_get(const char *key, char *value, size_t size);
+
+/*
+ * Sets the option `key` of the running process from text.
+ * Returns 0, or -1 with errno ENOENT (no such option), EINVAL (the value is not of the option's form or out of
+ * its range) or EPERM (the option can only be given at start).
+ */
+int sinter_option_set(const char *key, const char *value);
+
+/* What the allocator holds, in bytes unless named otherwise. Read with sinter_stats_get(). */
+struct sinter_stats {
+    uint64_t size;           /* sizeof(struct sinter_stats) of the library that filled it */
+    uint64_t allocated;      /* in blocks the program holds, with the rounding to size classes */
+    uint64_t cached;         /* free, in thread caches */
+    uint64_t active;         /* in spans and runs that hold at least one block */
+    uint64_t dirty;          /* free pages that still have physical memory behind them */
+    uint64_t metadata;       /* the allocator's own tables */
+    uint64_t committed;      /* address space made readable and writable for blocks */
+    uint64_t huge;           /* of `allocated`: in mappings of their own */
+    uint64_t purged;         /* given back to the system since start */
+    uint64_t purge_calls;    /* system calls that did it */
+    uint64_t threads;        /* threads with a cache */
+    uint64_t drained;        /* blocks taken out of idle threads' caches since start */
+    uint64_t refills;        /* times a thread cache was filled */
+    uint64_t flushes;        /* times a thread cache was emptied in part */
+    uint64_t spans;          /* spans in use (a span is 64 KiB of one size class) */
+    uint64_t runs;           /* page runs in use */
+    uint64_t background;     /* 1 while the background thread runs */
+};
+
+/*
+ * Fills `stats`, whose `size` the caller has set to sizeof(struct sinter_stats); a newer library fills what fits.
+ * Returns 0, or -1 with errno EINVAL if `size` is too small to hold anything.
+ */
+int sinter_stats_get(struct sinter_stats *stats);
+
+/*
+ * Writes statistics to a file descriptor: as text for people, or as one JSON object.
+ * Returns 0, or -1 with errno of write(2). Neither allocates memory.
+ */
+int sinter_stats_text(int fd);
+int sinter_stats_json(int fd);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
