@@ -63,7 +63,7 @@ class Allocator:
     memory: dict = field(default_factory=dict)  # row key -> bytes
 
 
-# --- finding things ------------------------------------------------------------------------------------------
+# --- finding things -----------------------------------------------------------------------------------------
 
 
 def find_program(name):
@@ -102,7 +102,7 @@ def contestants(options, server_binary):
     return [Allocator("jemalloc", options.jemalloc or find_jemalloc(server_binary)), Allocator(name, library)]
 
 
-# --- is the library really the one in use? -------------------------------------------------------------------
+# --- is the library really the one in use? ------------------------------------------------------------------
 
 
 def environment_with(allocator):
@@ -143,7 +143,7 @@ def check_blocks_are_elsewhere(info):
                         "preloaded library")
 
 
-# --- a server and a minimal client ---------------------------------------------------------------------------
+# --- a server and a minimal client --------------------------------------------------------------------------
 
 
 class Server:
@@ -178,7 +178,7 @@ class Server:
             except OSError:
                 connection.close()
                 time.sleep(0.02)
-        raise DemoError(f"redis-server with {self.allocator.name} does not answer after 10 s\n{self.log_tail()}")
+        raise DemoError(f"redis-server with {self.allocator.name} is silent after 10 s\n{self.log_tail()}")
 
     def _check_mapped(self):
         with open(f"/proc/{self.process.pid}/maps", encoding="utf-8") as maps:
@@ -193,7 +193,7 @@ class Server:
         status = self.process.poll()
         if status is not None:
             how = f"was killed by signal {-status}" if status < 0 else f"ended with status {status}"
-            raise DemoError(f"redis-server with {self.allocator.name} {how}; the end of its log:\n{self.log_tail()}")
+            raise DemoError(f"redis-server with {self.allocator.name} {how}; it said:\n{self.log_tail()}")
 
     def stop(self):
         self.process.terminate()
@@ -235,7 +235,7 @@ def command(*words):
     return b"*%d\r\n" % len(words) + b"".join(b"$%d\r\n%s\r\n" % (len(word), word) for word in words)
 
 
-# --- throughput ----------------------------------------------------------------------------------------------
+# --- throughput ---------------------------------------------------------------------------------------------
 
 
 def redis_benchmark(binary, server, tests, requests):
@@ -267,7 +267,7 @@ def measure_throughput(allocator, programs, folder, requests):
         server.stop()
 
 
-# --- memory --------------------------------------------------------------------------------------------------
+# --- memory -------------------------------------------------------------------------------------------------
 
 
 def batches(items, size):
@@ -324,7 +324,7 @@ def measure_memory(allocators, programs, folder, options):
             server.stop()
 
 
-# --- the table -----------------------------------------------------------------------------------------------
+# --- the table ----------------------------------------------------------------------------------------------
 
 
 def progress(text):
@@ -375,7 +375,7 @@ def note_on_linkage(server_binary):
               "jemalloc stays mapped for its statistics calls; what little it holds counts in both columns.")
 
 
-# --- main ----------------------------------------------------------------------------------------------------
+# --- main ---------------------------------------------------------------------------------------------------
 
 
 def parse_options():
