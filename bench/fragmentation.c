@@ -1,0 +1,82 @@
+/* Programs that leave holes. Time does not matter here: the results are the peak and the settled memory. */
+#include "cases.h"
+#include "process.h"
+#include "workload.h"
+
+enum { LIVE_BYTES = 64 << 20, OBJECTS_MAX = 1 << 20, TURNOVER = 8, KEEP_ONE_IN = 10 };
+
+struct heap {
+    size_t count, bytes;
+    void *objects[OBJECTS_MAX];
+    uint32_t sizes[OBJECTS_MAX];
+};
+
+static struct heap heap;
+
+static void heap_put(size_t size)
+{
+    heap.objects[heap.count] = make(size);
+    heap.sizes[heap.count++] = (uint32_t)size;
+    heap.bytes += size;
+}
+
+static void heap_drop(size_t index)
+{
+    free(heap.objects[index]);
+    heap.bytes -= heap.sizes[index];
+    heap.objects[index] = heap.objects[--heap.count];
+    heap.sizes[index] = heap.sizes[heap.count];
+}
+
+static void heap_shrink(struct rng *rng, size_t bytes)
+{
+    while (heap.bytes > bytes)
+        heap_drop(rng_below(rng, heap.count));
+}
+
+static void report(struct bench_state *state)
+{
+    bench_counter(state, "settled_bytes", (double)process_rss());
+    bench_counter(state, "live_bytes", (double)heap.bytes);
+    while (heap.count > 0)
+        heap_drop(heap.count - 1);
+}
+
+/*
+ * A steady amount of live data whose sizes drift: every phase replaces all of it, object by object, by larger
+ * ones. Places left by one size are of no use to the next.
+ */
+void run_phases(struct bench_state *state)
+{
+    struct rng rng = rng_seed(8);
+    struct sizes sizes;
+    while (bench_next(state)) {
+        for (size_t phase = 0; phase < TURNOVER; phase++) {
+            sizes_fill(&sizes, &rng, (size_t)64 << phase / 2, (size_t)256 << phase / 2);
+            for (size_t made = 0; made < LIVE_BYTES;) {
+                size_t size = sizes_next(&sizes);
+                heap_shrink(&rng, LIVE_BYTES - size);
+                heap_put(size);
+                made += size;
+            }
+        }
+    }
+    report(state);
+}
+
+/* A heap of which a random tenth survives, filled up again with objects of another size, several times over. */
+void run_survivors(struct bench_state *state)
+{
+    struct rng rng = rng_seed(9);
+    struct sizes sizes;
+    while (bench_next(state)) {
+        for (size_t phase = 0; phase < TURNOVER; phase++) {
+            size_t size = (size_t)96 << phase % 4;
+            sizes_fill(&sizes, &rng, size, 2 * size);
+            while (heap.bytes < LIVE_BYTES)
+                heap_put(sizes_next(&sizes));
+            heap_shrink(&rng, LIVE_BYTES / KEEP_ONE_IN);
+        }
+    }
+    report(state);
+}

@@ -1,0 +1,122 @@
+"""Running bench-malloc under one allocator after the other."""
+
+import json
+import os
+import platform
+import re
+import shutil
+import subprocess
+import sysconfig
+import time
+
+TIMEOUT_S = 120
+BASELINE = "nothing"
+
+
+class Allocator:
+    """A malloc implementation: how to preload it and what to install where it is missing."""
+
+    def __init__(self, name, files=(), package=None):
+        self.name = name
+        self.package = package
+        self.path = next(filter(None, map(find_library, files)), None)
+        self.is_libc = not files
+        self.available = self.is_libc or self.path is not None
+
+    def environment(self):
+        env = {key: value for key, value in os.environ.items() if key != "LD_PRELOAD"}
+        env["BENCH_ALLOCATOR"] = "libc" if self.is_libc else self.path
+        if not self.is_libc:
+            env["LD_PRELOAD"] = self.path
+        return env
+
+    def missing_reason(self):
+        return f"install {self.package}" if self.package else "give its path with --sinter"
+
+
+def find_library(name):
+    """The real path of a library: of a file, of libtool's .la, or of a name that the dynamic linker knows."""
+    if name.endswith(".la"):
+        with open(name, encoding="utf-8") as text:
+            dlname = re.search(r"^dlname='(.+)'$", text.read(), re.MULTILINE)
+        name = os.path.join(os.path.dirname(name), ".libs", dlname.group(1)) if dlname else name
+    if "/" in name:
+        return os.path.realpath(name) if os.path.exists(name) else None
+    ldconfig = shutil.which("ldconfig", path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin")
+    known = subprocess.run([ldconfig, "-p"], capture_output=True, text=True).stdout if ldconfig else ""
+    listed = re.findall(rf"^\s*{re.escape(name)} .*=> (\S+)$", known, re.MULTILINE)
+    usual = [f"{root}/{name}" for root in (f"/usr/lib/{sysconfig.get_config_var('MULTIARCH')}", "/usr/lib64", "/usr/lib")]
+    return next((os.path.realpath(path) for path in listed + usual if os.path.exists(path)), None)
+
+
+def all_allocators(sinter):
+    """The columns of the table, in their order."""
+    return [
+        Allocator("glibc"),
+        Allocator("jemalloc", ["libjemalloc.so.2"], "libjemalloc2"),
+        Allocator("mimalloc", ["libmimalloc.so.2", "libmimalloc.so.2.0"], "libmimalloc2.0"),
+        Allocator("tcmalloc", ["libtcmalloc_minimal.so.4"], "libtcmalloc-minimal4"),
+        Allocator("Sinter", [os.path.abspath(sinter)] if sinter else ["libsinter.so.0"]),
+    ]
+
+
+def list_cases(program):
+    """Name to kind (time, memory or baseline), in the order of the program's table."""
+    lines = subprocess.run([program, "--list"], check=True, capture_output=True, text=True).stdout
+    return dict(line.split("\t") for line in lines.splitlines())
+
+
+def run_once(program, case, allocator, min_time):
+    """One process. Returns its numbers, or {"error": reason}."""
+    command = [program, f"--case={case}", "--benchmark_format=json", f"--benchmark_min_time={min_time}",
+               f"--benchmark_min_warmup_time={min_time / 5}"]
+    try:
+        done = subprocess.run(command, env=allocator.environment(), capture_output=True, text=True,
+                              timeout=TIMEOUT_S)
+        if done.returncode != 0:
+            last_line = (done.stderr.strip().splitlines() or ["no message"])[-1]
+            return {"error": f"exit status {done.returncode}: {last_line}"}
+        return numbers(json.loads(done.stdout)["benchmarks"][0])
+    except subprocess.TimeoutExpired:
+        return {"error": f"not finished after {TIMEOUT_S} s"}
+    except (json.JSONDecodeError, IndexError) as error:
+        return {"error": f"unreadable output: {error}"}
+
+
+def numbers(result):
+    """What we keep of one result of Google Benchmark; times are nanoseconds an operation."""
+    if result.get("error_occurred"):
+        return {"error": result.get("error_message", "failed")}
+    kept = {key: result[key] for key in ("real_time", "cpu_time", "iterations") if key in result}
+    kept.update({key: int(result[key]) for key in ("peak_bytes", "settled_bytes", "live_bytes") if key in result})
+    if result.get("items_per_second"):
+        kept["time"] = 1e9 / result["items_per_second"]
+    return kept
+
+
+def measure(program, cases, allocators, rounds, min_time, progress):
+    """All runs, interleaved: per round and case one process per allocator, in an order that rotates."""
+    runs = {case: {allocator.name: [] for allocator in allocators} for case in cases}
+    for number in range(rounds):
+        for index, case in enumerate(cases):
+            progress(number, index, case)
+            shift = (number + index) % len(allocators)
+            for allocator in allocators[shift:] + allocators[:shift]:
+                runs[case][allocator.name].append(run_once(program, case, allocator, min_time))
+    return runs
+
+
+def context(allocators, rounds, min_time):
+    """What the numbers depend on."""
+    tuned = ("SINTER_CONF", "MALLOC_", "MIMALLOC_", "TCMALLOC_", "GLIBC_TUNABLES")
+    return {
+        "date": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+        "machine": platform.machine(),
+        "kernel": platform.release(),
+        "cpus": os.cpu_count(),
+        "load": os.getloadavg(),
+        "rounds": rounds,
+        "min_time_s": min_time,
+        "libraries": {allocator.name: allocator.path for allocator in allocators},
+        "environment": {key: value for key, value in os.environ.items() if key.startswith(tuned)},
+    }

@@ -1,0 +1,102 @@
+#!/usr/bin/env python3
+"""Compares allocators: runs bench-malloc under each, interleaved, and prints one table of ratios to jemalloc."""
+
+import argparse
+import json
+import os
+import re
+import sys
+import time
+
+import measure
+import report
+
+
+def parse_arguments():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--program", default="bench/bench-malloc", help="the benchmark program (%(default)s)")
+    parser.add_argument("--sinter", metavar="PATH", help="libsinter.so, or the .la of a build tree")
+    parser.add_argument("--allocators", metavar="NAME,...", help="only these of glibc, jemalloc, mimalloc, tcmalloc, sinter")
+    parser.add_argument("--filter", metavar="REGEX", default="", help="only cases whose name matches")
+    parser.add_argument("--rounds", type=int, help="runs of each case under each allocator (5; quick 3)")
+    parser.add_argument("--quick", action="store_true", help="short runs, for a look at a change")
+    parser.add_argument("--json", metavar="FILE", help="keep every number there")
+    parser.add_argument("--markdown", metavar="FILE", help="write the tables there too")
+    parser.add_argument("--from", metavar="FILE", dest="source", help="report on a kept JSON file, run nothing")
+    return parser.parse_args()
+
+
+def choose_allocators(options):
+    allocators = measure.all_allocators(options.sinter)
+    if not options.allocators:
+        return allocators
+    wanted = options.allocators.lower().split(",")
+    unknown = set(wanted) - {allocator.name.lower() for allocator in allocators}
+    if unknown:
+        sys.exit(f"run.py: unknown allocator: {', '.join(sorted(unknown))}")
+    return [allocator for allocator in allocators if allocator.name.lower() in wanted]
+
+
+def choose_cases(options):
+    kinds = measure.list_cases(options.program)
+    chosen = {case: kind for case, kind in kinds.items() if kind != "baseline" and re.search(options.filter, case)}
+    if not chosen:
+        sys.exit(f"run.py: no case matches {options.filter!r}; there are: {' '.join(kinds)}")
+    return {measure.BASELINE: "baseline"} | chosen
+
+
+def progress_line(rounds, count):
+    """A status line that is overwritten on a terminal; one line a round elsewhere."""
+    start = time.monotonic()
+
+    def progress(number, index, case):
+        text = f"round {number + 1}/{rounds}, case {index + 1}/{count}, {time.monotonic() - start:.0f} s: {case}"
+        if sys.stderr.isatty():
+            print(f"\r\033[K{text}", end="", file=sys.stderr, flush=True)
+        elif index == 0:
+            print(text, file=sys.stderr, flush=True)
+
+    return progress
+
+
+def run(options):
+    allocators = choose_allocators(options)
+    present = [allocator for allocator in allocators if allocator.available]
+    if not present:
+        sys.exit("run.py: none of the allocators is installed")
+    kinds = choose_cases(options)
+    rounds = options.rounds or (3 if options.quick else 5)
+    min_time = 0.02 if options.quick else 0.1
+    about = measure.context(allocators, rounds, min_time)
+    about["missing"] = {allocator.name: allocator.missing_reason() for allocator in allocators
+                        if not allocator.available}
+    runs = measure.measure(options.program, list(kinds), present, rounds, min_time, progress_line(rounds, len(kinds)))
+    if sys.stderr.isatty():
+        print("\r\033[K", end="", file=sys.stderr)
+    return {"context": about, "kinds": kinds, "runs": runs}
+
+
+def write(path, text):
+    os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(text)
+
+
+def main():
+    options = parse_arguments()
+    if options.source:
+        with open(options.source, encoding="utf-8") as file:
+            data = json.load(file)
+    else:
+        data = run(options)
+    if options.json:
+        write(options.json, json.dumps(data, indent=1) + "\n")
+    results = report.Results(data)
+    if options.markdown:
+        write(options.markdown, report.as_markdown(results))
+    sys.stdout.write(report.as_text(results))
+    return 1 if any(results.errors()) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
