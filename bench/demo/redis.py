@@ -187,7 +187,9 @@ class Server:
 
     def log_tail(self):
         with open(self.log_path, encoding="utf-8", errors="replace") as log:
-            return "".join(f"    {line}" for line in log.readlines()[-15:])
+            lines = [line.rstrip() for line in log if line.strip()]
+        of_sinter = [line for line in lines[:-15] if line.startswith("sinter")]
+        return "\n".join(f"    {line}" for line in of_sinter + lines[-15:])
 
     def check_alive(self):
         status = self.process.poll()
@@ -359,7 +361,8 @@ def print_table(allocators, options):
         return allocator.memory[key]
 
     print_rows(f"Throughput (median of {options.rounds} rounds)", THROUGHPUT_ROWS, allocators,
-               lambda allocator, key: statistics.median(allocator.throughput[key]), spread)
+               lambda allocator, key: statistics.median(allocator.throughput[key]),
+               spread if options.rounds > 1 else None)
     print_rows(f"Memory with {options.keys:,} keys", MEMORY_ROWS, allocators, memory)
     deleted = [(key, name.format(idle=options.idle), *rest) for key, name, *rest in DELETED_ROWS]
     print_rows(f"Memory after deleting a random {options.delete:.0%} of them", deleted, allocators, memory)
@@ -380,8 +383,8 @@ def note_on_linkage(server_binary):
 
 def parse_options():
     parser = argparse.ArgumentParser(description="redis-server under load, with jemalloc and with Sinter")
-    parser.add_argument("--library", default=os.environ.get("SINTER_LIBRARY"), metavar="PATH",
-                        help="the library to compare with jemalloc (or SINTER_LIBRARY; default: the build's)")
+    parser.add_argument("--library", default=os.environ.get("SINTER_LIB"), metavar="PATH",
+                        help="the library to compare with jemalloc (or SINTER_LIB; default: the build's)")
     parser.add_argument("--build-dir", default="build", metavar="DIR", help="where to find libsinter.so")
     parser.add_argument("--jemalloc", metavar="PATH", help="jemalloc's library (default: redis-server's own)")
     parser.add_argument("--rounds", type=int, default=3, help="rounds of the throughput part (default 3)")
