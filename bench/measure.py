@@ -94,6 +94,26 @@ def numbers(result):
     return kept
 
 
+class Load:
+    """How much of the machine others used: between its making and others(), in percent of all CPUs."""
+
+    def __init__(self):
+        self.start = self.now()
+
+    @staticmethod
+    def now():
+        with open("/proc/stat", encoding="ascii") as stat:
+            user, nice, system, idle, iowait, irq, softirq, steal = map(int, stat.readline().split()[1:9])
+        busy = user + nice + system + irq + softirq
+        ours = sum(os.times()[:4]) * os.sysconf("SC_CLK_TCK")
+        return busy + idle + iowait + steal, busy - ours, steal
+
+    def others(self):
+        """Other processes, and the hypervisor."""
+        total, busy, steal = (after - before for before, after in zip(self.start, self.now()))
+        return {"processes": max(0, 100 * busy / total), "stolen": 100 * steal / total} if total else {}
+
+
 def measure(program, cases, allocators, rounds, min_time, progress):
     """All runs, interleaved: per round and case one process per allocator, in an order that rotates."""
     runs = {case: {allocator.name: [] for allocator in allocators} for case in cases}
@@ -114,7 +134,6 @@ def context(allocators, rounds, min_time):
         "machine": platform.machine(),
         "kernel": platform.release(),
         "cpus": os.cpu_count(),
-        "load": os.getloadavg(),
         "rounds": rounds,
         "min_time_s": min_time,
         "libraries": {allocator.name: allocator.path for allocator in allocators},

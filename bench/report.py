@@ -135,12 +135,19 @@ def bars(results):
     return lines + [bar(f"mean peak memory of {len(every)} cases", mean, 1.05, "jemalloc", complete)]
 
 
+def load_note(others):
+    """A warning when the machine was not ours: rows with several threads suffer from it first."""
+    taken = sum(others.values())
+    kinds = " and ".join(f"{percent:.1f} % {name}" for name, percent in others.items())
+    return f"CPU time taken by others: {kinds}" + ("; do not trust small differences." if taken > 3 else ".")
+
+
 def notes(results):
     about = results.context
-    lines = [f"{about['rounds']} interleaved rounds on {about['cpus']} CPUs ({about['machine']}, Linux {about['kernel']},"
-             f" load {about['load'][0]:.1f}); ratios to {results.reference} in the same round: median ±interquartile"
-             f" range in percent.",
-             "Time is process CPU time with one thread, real time with several."]
+    lines = [f"{about['rounds']} interleaved rounds on {about['cpus']} CPUs ({about['machine']}, Linux {about['kernel']}).",
+             f"Ratios are to {results.reference} in the same round: median ±interquartile range in percent.",
+             "Time is process CPU time with one thread, real time with several.",
+             load_note(about["others_percent"])]
     lines += [f"{name} is missing: {reason}." for name, reason in about["missing"].items()]
     if results.reference != REFERENCE:
         lines.append(f"Without {REFERENCE}, ratios are to {results.reference}.")

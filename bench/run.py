@@ -18,7 +18,7 @@ def parse_arguments():
     parser.add_argument("--sinter", metavar="PATH", help="libsinter.so, or the .la of a build tree")
     parser.add_argument("--allocators", metavar="NAME,...", help="only these of glibc, jemalloc, mimalloc, tcmalloc, sinter")
     parser.add_argument("--filter", metavar="REGEX", default="", help="only cases whose name matches")
-    parser.add_argument("--rounds", type=int, help="runs of each case under each allocator (5; quick 3)")
+    parser.add_argument("--rounds", type=int, help="runs of each case under each allocator (7; quick 3)")
     parser.add_argument("--quick", action="store_true", help="short runs, for a look at a change")
     parser.add_argument("--json", metavar="FILE", help="keep every number there")
     parser.add_argument("--markdown", metavar="FILE", help="write the tables there too")
@@ -65,12 +65,14 @@ def run(options):
     if not present:
         sys.exit("run.py: none of the allocators is installed")
     kinds = choose_cases(options)
-    rounds = options.rounds or (3 if options.quick else 5)
+    rounds = options.rounds or (3 if options.quick else 7)
     min_time = 0.02 if options.quick else 0.1
     about = measure.context(allocators, rounds, min_time)
     about["missing"] = {allocator.name: allocator.missing_reason() for allocator in allocators
                         if not allocator.available}
+    load = measure.Load()
     runs = measure.measure(options.program, list(kinds), present, rounds, min_time, progress_line(rounds, len(kinds)))
+    about["others_percent"] = load.others()
     if sys.stderr.isatty():
         print("\r\033[K", end="", file=sys.stderr)
     return {"context": about, "kinds": kinds, "runs": runs}
