@@ -1,5 +1,6 @@
 """Running bench-malloc under one allocator after the other."""
 
+import concurrent.futures
 import json
 import os
 import platform
@@ -10,6 +11,7 @@ import sysconfig
 import time
 
 TIMEOUT_S = 120
+MEMORY_AT_ONCE = 10
 BASELINE = "nothing"
 
 
@@ -67,7 +69,7 @@ def list_cases(program):
 
 
 def run_once(program, case, allocator, min_time):
-    """One process. Returns its numbers, or {"error": reason}."""
+    """One process; without a time, it makes one iteration. Returns its numbers, or {"error": reason}."""
     command = [program, f"--case={case}", "--benchmark_format=json", f"--benchmark_min_time={min_time}",
                f"--benchmark_min_warmup_time={min_time / 5}"]
     try:
@@ -114,12 +116,20 @@ class Load:
         return {"processes": max(0, 100 * busy / total), "stolen": 100 * steal / total} if total else {}
 
 
-def measure(program, cases, allocators, rounds, min_time, progress):
+def measure_memory(program, cases, allocators):
+    """The cases that wait for memory to settle, all at once: their time is no result, and they mostly sleep."""
+    with concurrent.futures.ThreadPoolExecutor(max_workers=MEMORY_AT_ONCE) as pool:
+        started = {case: {allocator.name: pool.submit(run_once, program, case, allocator, 0)
+                          for allocator in allocators} for case in cases}
+        return {case: {name: [run.result()] for name, run in by_name.items()} for case, by_name in started.items()}
+
+
+def measure_time(program, cases, allocators, rounds, min_time, progress):
     """All runs, interleaved: per round and case one process per allocator, in an order that rotates."""
     runs = {case: {allocator.name: [] for allocator in allocators} for case in cases}
     for number in range(rounds):
         for index, case in enumerate(cases):
-            progress(number, index, case)
+            progress(f"round {number + 1}/{rounds}, case {index + 1}/{len(cases)}: {case}", index == 0)
             shift = (number + index) % len(allocators)
             for allocator in allocators[shift:] + allocators[:shift]:
                 runs[case][allocator.name].append(run_once(program, case, allocator, min_time))

@@ -82,12 +82,18 @@ def cell(value, spread=None):
     return f"{value:.{digits}f}" + (f" ±{spread:.0f}" if spread is not None else "")
 
 
+def label(results, case, key):
+    """A case's name; where settled memory is shown, with what the program holds at that time."""
+    live = [value for value in results.values(case, results.reference, "live_bytes") if value]
+    return f"{case} ({live[0] / MIB:.1f} MiB live)" if key == "settled_bytes" and live else case
+
+
 def block(results, title, unit, cases, key, scale):
     """Rows of one table: a heading, one row a case, and the geometric mean."""
     rows = [[title, f"{results.reference} {unit}"] + results.names]
     for case in cases:
-        row = [case, cell(*median_and_spread([value / scale for value in results.values(case, results.reference, key)
-                                              if value]))]
+        absolute = [value / scale for value in results.values(case, results.reference, key) if value]
+        row = [label(results, case, key), cell(*median_and_spread(absolute))]
         for name in results.names:
             value, spread = median_and_spread(results.ratios(case, name, key))
             failed = any("error" in run for run in results.runs[case].get(name, []))

@@ -45,16 +45,15 @@ def choose_cases(options):
     return {measure.BASELINE: "baseline"} | chosen
 
 
-def progress_line(rounds, count):
-    """A status line that is overwritten on a terminal; one line a round elsewhere."""
+def progress_printer():
+    """Prints what is going on: on a terminal in one line that is overwritten, elsewhere only milestones."""
     start = time.monotonic()
 
-    def progress(number, index, case):
-        text = f"round {number + 1}/{rounds}, case {index + 1}/{count}, {time.monotonic() - start:.0f} s: {case}"
+    def progress(text, milestone=True):
         if sys.stderr.isatty():
-            print(f"\r\033[K{text}", end="", file=sys.stderr, flush=True)
-        elif index == 0:
-            print(text, file=sys.stderr, flush=True)
+            print(f"\r\033[K{time.monotonic() - start:3.0f} s  {text}", end="", file=sys.stderr, flush=True)
+        elif milestone:
+            print(f"{time.monotonic() - start:3.0f} s  {text}", file=sys.stderr, flush=True)
 
     return progress
 
@@ -70,12 +69,18 @@ def run(options):
     about = measure.context(allocators, rounds, min_time)
     about["missing"] = {allocator.name: allocator.missing_reason() for allocator in allocators
                         if not allocator.available}
+    progress = progress_printer()
+    settling = [case for case, kind in kinds.items() if kind == "memory"]
+    if settling:
+        progress("memory that remains after fragmenting churn")
+    memory = measure.measure_memory(options.program, settling, present)
     load = measure.Load()
-    runs = measure.measure(options.program, list(kinds), present, rounds, min_time, progress_line(rounds, len(kinds)))
+    timed = [case for case in kinds if case not in settling]
+    runs = measure.measure_time(options.program, timed, present, rounds, min_time, progress)
     about["others_percent"] = load.others()
     if sys.stderr.isatty():
         print("\r\033[K", end="", file=sys.stderr)
-    return {"context": about, "kinds": kinds, "runs": runs}
+    return {"context": about, "kinds": kinds, "runs": runs | memory}
 
 
 def write(path, text):
