@@ -1,0 +1,173 @@
+#include "arena.h"
+
+#include "conf.h"
+#include "lock.h"
+#include "os.h"
+
+enum {
+    META_STEP = 64 * 1024,
+    ZONE_STEP_MAX = 64 * 1024 * 1024,
+    ZONE_STEP_SHIFT = 3, /* a zone grows by an eighth */
+};
+
+#define ZONE_MAX (512 * GiB)
+#define ZONE_MIN (4 * GiB)
+
+struct region {
+    char *start;
+    size_t committed;
+    size_t limit;
+    bool zone;
+};
+
+static struct {
+    struct lock lock;
+    bool reserved;
+    size_t huge_page; /* 0: none to be had */
+    struct region regions[REGION_COUNT];
+} arena = {.lock = LOCK_INITIALIZER(LOCK_ARENA)};
+
+uintptr_t arena_base CACHE_ALIGNED;
+size_t arena_span_limit;
+
+/* Lays the regions out from `start` (NULL: only measures) for zones of `zone` bytes; returns the total size. */
+static size_t lay_out(char *start, size_t zone)
+{
+    const size_t sizes[REGION_COUNT] = {
+        [REGION_MAP] = MAP_BYTES,
+        [REGION_SPANS] = zone,
+        [REGION_RUNS] = zone,
+        [REGION_SPAN_INFO] = zone / SPAN_BYTES * SPAN_INFO_BYTES,
+        [REGION_SPAN_BITS] = zone / SPAN_BYTES * SPAN_BITS_BYTES,
+        [REGION_RUN_INFO] = zone / PAGE_BYTES * RUN_INFO_BYTES,
+        [REGION_RUN_DIRTY] = zone / PAGE_BYTES / 8,
+    };
+    size_t offset = 0;
+    for (int i = 0; i < REGION_COUNT; i++) {
+        if (start != NULL)
+            arena.regions[i] = (struct region){
+                .start = start + offset, .limit = sizes[i], .zone = i == REGION_SPANS || i == REGION_RUNS};
+        offset += align_up(sizes[i], CHUNK_BYTES) + CHUNK_BYTES; /* a gap that catches overruns */
+        if (i == REGION_MAP)
+            offset = MAP_BYTES;
+    }
+    return offset;
+}
+
+/* An address in a part of the address space that the kernel does not use by itself. */
+static char *distant_address(void)
+{
+    size_t lowest = (size_t)16 << 40, range = (size_t)48 << 40;
+    return (char *)(lowest + align_down(os_random() % range, 4 * GiB));
+}
+
+bool arena_init(void)
+{
+    arena.huge_page = os_huge_page_size();
+    if (os_address_space_limited()) {
+        lay_out(distant_address(), ZONE_MAX);
+    } else {
+        size_t zone = ZONE_MAX;
+        char *start = NULL;
+        for (; zone >= ZONE_MIN && start == NULL; zone /= 2)
+            start = os_reserve(NULL, lay_out(NULL, zone) + CHUNK_BYTES);
+        if (start == NULL)
+            return false;
+        lay_out((char *)align_up((uintptr_t)start, CHUNK_BYTES), zone * 2);
+        arena.reserved = true;
+    }
+    if (!arena_grow(REGION_MAP, META_STEP))
+        return false;
+    arena_base = (uintptr_t)arena.regions[REGION_SPANS].start;
+    return true;
+}
+
+char *arena_start(enum arena_region region)
+{
+    return arena.regions[region].start;
+}
+
+size_t arena_committed(enum arena_region region)
+{
+    return arena.regions[region].committed;
+}
+
+/* Gives back what is reserved but not committed, for a process that has come under a limit. */
+static void release_reservation(void)
+{
+    for (int i = 0; i < REGION_COUNT; i++) {
+        struct region *r = &arena.regions[i];
+        if (r->committed < r->limit)
+            os_unmap(r->start + r->committed, r->limit - r->committed);
+    }
+    arena.reserved = false;
+}
+
+static bool commit(struct region *r, size_t upto)
+{
+    char *from = r->start + r->committed;
+    size_t size = upto - r->committed;
+    if ((arena.reserved ? os_commit(from, size) : os_map_at(from, size)) < 0)
+        return false;
+    r->committed = upto;
+    return true;
+}
+
+static bool wants_huge(size_t offset)
+{
+    int64_t mode = conf_get(CONF_thp);
+    return arena.huge_page != 0 &&
+           (mode == THP_ALWAYS || (mode == THP_AUTO && offset >= (size_t)conf_get(CONF_thp_start)));
+}
+
+static bool grow_zone(struct region *r, size_t bytes)
+{
+    size_t from = r->committed;
+    size_t ahead = align_up(from >> ZONE_STEP_SHIFT, CHUNK_BYTES);
+    size_t step = max_size(bytes - from, min_size(ahead, ZONE_STEP_MAX));
+    size_t upto = min_size(align_up(from + step, CHUNK_BYTES), r->limit);
+    if (!commit(r, upto) && !commit(r, align_up(bytes, CHUNK_BYTES)))
+        return false;
+    if (wants_huge(from))
+        os_advise_huge(r->start + from, r->committed - from);
+    return true;
+}
+
+bool arena_grow(enum arena_region region, size_t bytes)
+{
+    struct region *r = &arena.regions[region];
+    bool ok = true;
+    lock_take(&arena.lock);
+    if (bytes > r->limit) {
+        ok = false;
+    } else if (bytes > r->committed) {
+        if (arena.reserved && os_address_space_limited())
+            release_reservation();
+        ok = r->zone ? grow_zone(r, bytes) : commit(r, min_size(align_up(bytes, META_STEP), r->limit));
+    }
+    lock_give(&arena.lock);
+    return ok;
+}
+
+size_t arena_metadata_bytes(void)
+{
+    size_t bytes = 0;
+    for (int i = 0; i < REGION_COUNT; i++)
+        bytes += arena.regions[i].zone ? 0 : arena.regions[i].committed;
+    return bytes;
+}
+
+void arena_fork_prepare(void)
+{
+    lock_take(&arena.lock);
+}
+
+void arena_fork_parent(void)
+{
+    lock_give(&arena.lock);
+}
+
+void arena_fork_child(void)
+{
+    lock_reset(&arena.lock);
+}

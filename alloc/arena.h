@@ -1,0 +1,66 @@
+/*
+ * The arena: one contiguous piece of address space that holds the two zones and, apart from them, their tables.
+ *
+ *     base - MAP_BYTES   page map: a bin for each span
+ *     base               span zone: 64 KiB spans of small blocks
+ *     ...                run zone: page runs of large blocks
+ *     ...                span descriptors, slot bitmaps, run descriptors, dirty bits
+ *
+ * Each part is a region that is committed from its start, as far as it is needed. Normally the whole arena is
+ * reserved without access, so that nothing else can settle in it. Where the address space is limited
+ * (RLIMIT_AS), nothing is reserved and each region is mapped piece by piece at the addresses it would have had;
+ * a limit set later makes the next growth give the reservation back and go on that way.
+ */
+#ifndef SINTER_ARENA_H
+#define SINTER_ARENA_H
+
+#include "base.h"
+
+enum { MAP_BYTES = 16 * 1024 * 1024 }; /* two bytes a span of the largest span zone, 512 GiB */
+
+/* What the fast path of free reads; two variables, because the address of a struct would cost an instruction. */
+extern HIDDEN uintptr_t arena_base;    /* start of the span zone */
+extern HIDDEN size_t arena_span_limit; /* spans that the page map covers */
+
+enum arena_region {
+    REGION_MAP,
+    REGION_SPANS,
+    REGION_RUNS,
+    REGION_SPAN_INFO,
+    REGION_SPAN_BITS,
+    REGION_RUN_INFO,
+    REGION_RUN_DIRTY,
+    REGION_COUNT
+};
+
+/* Sizes of the table entries that the layout has to know; the modules assert them. */
+enum { SPAN_INFO_BYTES = 64, SPAN_BITS_BYTES = 512, RUN_INFO_BYTES = 32 };
+
+/* Chooses the addresses. False if the system has no room for even a small arena. */
+bool arena_init(void);
+
+char *arena_start(enum arena_region region);
+
+/* Bytes of the region that are readable and writable. */
+size_t arena_committed(enum arena_region region);
+
+/*
+ * Commits a region up to at least `bytes` from its start; zones ahead of need, by a part of what they have.
+ * False if the region or the system's memory is exhausted; nothing is lost then. Thread-safe.
+ */
+bool arena_grow(enum arena_region region, size_t bytes);
+
+/* Address space committed for metadata. */
+size_t arena_metadata_bytes(void);
+
+void arena_fork_prepare(void);
+void arena_fork_parent(void);
+void arena_fork_child(void);
+
+/* The entry of the page map: bin number times 16, 0 for a span that is not in use. */
+static inline _Atomic uint16_t *arena_map_entry(size_t span)
+{
+    return (_Atomic uint16_t *)(arena_base - MAP_BYTES) + span;
+}
+
+#endif

@@ -1,0 +1,241 @@
+#include "background.h"
+
+#include "conf.h"
+#include "fatal.h"
+#include "huge.h"
+#include "lock.h"
+#include "meta.h"
+#include "os.h"
+#include "run.h"
+#include "span.h"
+#include "tcache.h"
+
+#include <errno.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/prctl.h>
+
+/*
+ * The thread's states, all changes atomic:
+ *
+ *   OFF  nobody runs. Whoever has something for it and makes it ON starts the thread.
+ *   ON   the thread runs. It makes it OFF when it has found nothing to do, and looks once more then: what came
+ *        between the look and the change was added by somebody who saw ON.
+ */
+_Atomic int background_state;
+
+enum { STACK_BYTES = 64 * 1024, TLS_BYTES = 16 * 1024, IDLE_MS = 1000, LINGER_PASSES = 3 };
+
+static struct {
+    struct lock start_lock;
+    char *memory;        /* the thread's stack, then its thread-local block */
+    _Atomic int alive;   /* thread id; the kernel clears it when the thread has left its stack */
+    _Atomic int wake;    /* futex of its sleep */
+    bool refused;        /* clone failed: give back from the program's own calls */
+    uint64_t drained_at; /* ms */
+} thread = {.start_lock = LOCK_INITIALIZER(LOCK_BACKGROUND)};
+
+static struct {
+    struct lock lock; /* held while anything is detached from its lists */
+    struct decay decay;
+    _Atomic uint64_t purged_pages, purge_calls;
+} maintain = {.lock = LOCK_INITIALIZER(LOCK_MAINTAIN)};
+
+static _Atomic uint64_t random_state;
+
+/* ---- the work ---- */
+
+static size_t purge_from(size_t (*purge)(size_t), size_t most)
+{
+    size_t done = purge(most);
+    if (done > 0) {
+        add_relaxed(&maintain.purged_pages, done);
+        add_relaxed(&maintain.purge_calls, 1);
+    }
+    return done;
+}
+
+/* Gives `pages` back, each kind in proportion to what it has. */
+static size_t purge_locked(size_t pages)
+{
+    size_t dirty = load_relaxed(&decay_dirty_pages), done = 0;
+    if (dirty == 0 || pages == 0)
+        return 0;
+    double share = pages >= dirty ? 1 : (double)pages / (double)dirty;
+    done += purge_from(span_purge, (size_t)((double)span_dirty_pages() * share + 0.5));
+    done += purge_from(run_purge, (size_t)((double)run_dirty_pages() * share + 0.5));
+    done += purge_from(huge_purge, (size_t)((double)huge_dirty_pages() * share + 0.5));
+    return done;
+}
+
+static void decay_step(void)
+{
+    lock_take(&maintain.lock);
+    purge_locked(decay_advance(&maintain.decay, os_now_ms(), load_relaxed(&decay_dirty_pages)));
+    decay_settle(&maintain.decay, load_relaxed(&decay_dirty_pages));
+    lock_give(&maintain.lock);
+}
+
+/* Drains what has been idle for the option's time. Returns the slots drained. */
+static size_t drain_step(void)
+{
+    int64_t idle = conf_get(CONF_cache_idle);
+    uint64_t now = os_now_ms();
+    if (idle < 0 || now < thread.drained_at + (uint64_t)idle)
+        return 0;
+    thread.drained_at = now;
+    lock_take(&maintain.lock);
+    size_t drained = tcache_drain(false);
+    lock_give(&maintain.lock);
+    return drained;
+}
+
+bool background_trim(void)
+{
+    uint64_t before = load_relaxed(&maintain.purged_pages);
+    tcache_flush();
+    lock_take(&maintain.lock);
+    tcache_drain(true);
+    purge_locked(SIZE_MAX);
+    decay_settle(&maintain.decay, load_relaxed(&decay_dirty_pages));
+    lock_give(&maintain.lock);
+    return load_relaxed(&maintain.purged_pages) != before;
+}
+
+void background_stats(struct background_stats *stats)
+{
+    *stats = (struct background_stats){
+        .purged_bytes = load_relaxed(&maintain.purged_pages) * PAGE_BYTES,
+        .purge_calls = load_relaxed(&maintain.purge_calls),
+    };
+}
+
+uint64_t background_random(void)
+{
+    /* splitmix64 (S. Vigna): one atomic addition a number */
+    uint64_t z = atomic_fetch_add(&random_state, 0x9e3779b97f4a7c15u) + 0x9e3779b97f4a7c15u;
+    z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9u;
+    z = (z ^ z >> 27) * 0x94d049bb133111ebu;
+    return z ^ z >> 31;
+}
+
+/* ---- the thread ---- */
+
+static int64_t sleep_ms(void)
+{
+    return load_relaxed(&decay_dirty_pages) > 0 ? (int64_t)decay_epoch_ms() : IDLE_MS;
+}
+
+/* Something to do, now or later? Caches of threads that stay busy do not count: they are looked at every so often. */
+static bool has_work(size_t drained)
+{
+    return drained > 0 || (load_relaxed(&decay_dirty_pages) > 0 && conf_get(CONF_decay) >= 0);
+}
+
+/* The thread stays for a few more looks at the caches than have found nothing. */
+static uint64_t linger_ms(void)
+{
+    int64_t idle = conf_get(CONF_cache_idle);
+    return LINGER_PASSES * (uint64_t)(idle > IDLE_MS ? idle : IDLE_MS);
+}
+
+static int run(void *unused)
+{
+    (void)unused;
+    os_syscall(SYS_prctl, PR_SET_NAME, (long)"sinter", 0, 0, 0, 0);
+    thread.drained_at = os_now_ms();
+    for (uint64_t busy_at = os_now_ms();;) {
+        os_futex_wait(&thread.wake, 0, sleep_ms());
+        decay_step();
+        size_t drained = drain_step();
+        uint64_t now = os_now_ms();
+        if (has_work(drained))
+            busy_at = now;
+        if (now < busy_at + linger_ms() && conf_get(CONF_background))
+            continue;
+        atomic_store(&background_state, BACKGROUND_OFF);
+        int off = BACKGROUND_OFF;
+        if (!has_work(0) || !conf_get(CONF_background) ||
+            !atomic_compare_exchange_strong(&background_state, &off, BACKGROUND_ON))
+            return 0;
+    }
+}
+
+static bool launch(void)
+{
+    if (thread.memory == NULL)
+        thread.memory = meta_alloc(STACK_BYTES + TLS_BYTES);
+    if (thread.memory == NULL)
+        return false;
+    while (load_relaxed(&thread.alive) != 0) /* the last one is on its way out */
+        os_futex_wait(&thread.alive, load_relaxed(&thread.alive), 1);
+    /*
+     * Code of ours that runs in the thread uses no thread-local variable outside of debug builds; but the
+     * compiler may read the stack guard, and glibc's clone() its own fields, so there is a block for them: what
+     * lies above the thread pointer are its words for itself, what lies below the variables.
+     */
+    void **tls = (void **)(thread.memory + STACK_BYTES + TLS_BYTES / 2);
+    for (size_t i = 0; i < TLS_BYTES; i++)
+        thread.memory[STACK_BYTES + i] = 0;
+    tls[0] = tls[2] = tls;
+    int flags = CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD | CLONE_SYSVSEM |
+                CLONE_SETTLS | CLONE_PARENT_SETTID | CLONE_CHILD_CLEARTID;
+    return clone(run, thread.memory + STACK_BYTES, flags, NULL, &thread.alive, tls, &thread.alive) > 0;
+}
+
+static void start_locked(void)
+{
+    uint64_t all = ~(uint64_t)0, old;
+    os_syscall(SYS_rt_sigprocmask, SIG_SETMASK, (long)&all, (long)&old, sizeof(all), 0, 0);
+    thread.refused = !launch();
+    if (thread.refused)
+        atomic_store(&background_state, BACKGROUND_OFF);
+    os_syscall(SYS_rt_sigprocmask, SIG_SETMASK, (long)&old, 0, sizeof(all), 0, 0);
+}
+
+void background_start(void)
+{
+    static _Atomic uint64_t stepped_at;
+    int64_t decay = conf_get(CONF_decay);
+    if (decay == 0) {
+        decay_step();
+    } else if (decay > 0 && conf_get(CONF_background) && !thread.refused) {
+        int saved = errno;
+        lock_take(&thread.start_lock);
+        int off = BACKGROUND_OFF;
+        if (atomic_compare_exchange_strong(&background_state, &off, BACKGROUND_ON))
+            start_locked();
+        lock_give(&thread.start_lock);
+        errno = saved;
+    } else if (decay > 0) {
+        uint64_t now = os_now_ms(), last = load_relaxed(&stepped_at);
+        if (now >= last + decay_epoch_ms() && atomic_compare_exchange_strong(&stepped_at, &last, now))
+            decay_step();
+    }
+}
+
+void background_init(void)
+{
+    uint64_t seed = (uint64_t)conf_get(CONF_seed);
+    atomic_store(&random_state, seed != 0 ? seed : os_random());
+}
+
+/* ---- fork: the child has no such thread; it starts its own when it has something to give back ---- */
+
+void background_fork_prepare(void)
+{
+    lock_take(&maintain.lock);
+}
+
+void background_fork_parent(void)
+{
+    lock_give(&maintain.lock);
+}
+
+void background_fork_child(void)
+{
+    lock_reset(&maintain.lock);
+    store_relaxed(&thread.start_lock.state, 0);
+    store_relaxed(&thread.alive, 0);
+    atomic_store(&background_state, BACKGROUND_OFF);
+}

@@ -1,0 +1,71 @@
+/*
+ * The options: one table that feeds parsing, SINTER_CONF=help:on, sinter_option_get/set and the manual.
+ */
+#ifndef SINTER_CONF_H
+#define SINTER_CONF_H
+
+#include "base.h"
+
+/*
+ * X(name, kind, default, least, most, choices, when, help)
+ *   kind     SWITCH (on/off), COUNT (a whole number), BYTES (with an optional suffix k, m, g or t),
+ *            MILLIS (milliseconds, with an optional suffix ms or s; -1 means never), CHOICE (a word of `choices`)
+ *   when     START (given at start only) or LIVE (may change in the running process)
+ */
+#define CONF_TABLE(X)                                                                                        \
+    X(help, SWITCH, 0, 0, 1, NULL, START, "print the options with their values to stderr at start")          \
+    X(stats, CHOICE, 0, 0, 2, "off|on|json", LIVE, "print statistics to stderr at exit, as text or as JSON") \
+    X(decay, MILLIS, 10000, -1, 3600000, NULL, LIVE,                                                         \
+      "time after which free pages have gone back to the system; 0: at once, -1: never")                     \
+    X(background, SWITCH, 1, 0, 1, NULL, LIVE,                                                               \
+      "give pages back by a background thread; off: only by the program's own calls")                        \
+    X(thp, CHOICE, 0, 0, 2, "auto|always|never", START,                                                      \
+      "ask for huge pages: auto does so in the part of a zone beyond thp_start")                             \
+    X(thp_start, BYTES, 128 * MiB, 0, 1024 * GiB, NULL, START,                                               \
+      "size of a zone from which thp:auto asks for huge pages")                                              \
+    X(cache, SWITCH, 1, 0, 1, NULL, START, "thread caches; off: every call goes to the spans")               \
+    X(cache_bin, BYTES, 512 * KiB, 4 * KiB, 64 * MiB, NULL, LIVE,                                            \
+      "most bytes of one size class in one thread's cache")                                                  \
+    X(cache_thread, BYTES, 4 * MiB, 64 * KiB, 1024 * MiB, NULL, LIVE, "most bytes in one thread's cache")    \
+    X(cache_idle, MILLIS, 5000, -1, 3600000, NULL, LIVE,                                                     \
+      "time after which unused parts of a thread's cache are drained; -1: never")                            \
+    X(check, SWITCH, 0, 0, 1, NULL, START,                                                                   \
+      "find every double free of a small block at once (implies cache:off, slower)")                         \
+    X(randomize, SWITCH, 0, 0, 1, NULL, START, "hand out free slots in random order (implies cache:off)")    \
+    X(zero_on_free, SWITCH, 0, 0, 1, NULL, START,                                                            \
+      "overwrite blocks with zeros when they are freed (implies cache:off)")                                 \
+    X(seed, COUNT, 0, 0, INT64_MAX, NULL, START, "seed of randomize; 0: different in every process")
+
+enum conf_option {
+#define X(name, ...) CONF_##name,
+    CONF_TABLE(X)
+#undef X
+        CONF_COUNT
+};
+
+extern HIDDEN _Atomic int64_t conf_values[CONF_COUNT];
+
+static inline int64_t conf_get(enum conf_option option)
+{
+    return load_relaxed(&conf_values[option]);
+}
+
+/* The words of option `stats`. */
+enum { STATS_OFF, STATS_ON, STATS_JSON };
+/* The words of option `thp`. */
+enum { THP_AUTO, THP_ALWAYS, THP_NEVER };
+
+/*
+ * Reads the program's own string, then the environment; each unknown key and bad value is one line on stderr,
+ * and the rest counts. `environment` is the value of SINTER_CONF; both may be NULL.
+ */
+void conf_init(const char *program, const char *environment);
+
+/* As the functions of sinter/malloc.h, but with 0 or a positive errno value for a result. */
+int conf_get_text(const char *key, char *value, size_t size);
+int conf_set_text(const char *key, const char *value);
+
+/* Prints the table: name, present value, default, help. */
+void conf_help(int fd);
+
+#endif

@@ -1,0 +1,91 @@
+/*
+ * operator new and delete, all forms, under their Itanium C++ ABI names. They are here, not left to libstdc++'s
+ * calls of malloc and free, for the call saved and for sized deletion.
+ */
+#include "fatal.h"
+#include "heap.h"
+
+/* Of libstdc++, if the program has it. */
+typedef void (*new_handler)(void);
+extern new_handler get_new_handler(void) __asm__("_ZSt15get_new_handlerv") __attribute__((weak));
+extern _Noreturn void throw_bad_alloc(void) __asm__("_ZSt17__throw_bad_allocv") __attribute__((weak));
+
+/* [new.delete.single]: call the new-handler and try again until there is none; then throw, or return NULL. */
+static COLD void *new_failed(size_t size, size_t align, bool may_throw)
+{
+    for (;;) {
+        new_handler handler = get_new_handler != NULL ? get_new_handler() : NULL;
+        if (handler == NULL)
+            break;
+        handler();
+        void *p = heap_memalign(align, size);
+        if (p != NULL)
+            return p;
+    }
+    if (!may_throw)
+        return NULL;
+    if (throw_bad_alloc != NULL)
+        throw_bad_alloc();
+    fatal("operator new: out of memory (%zu bytes), and no C++ library to throw std::bad_alloc", size);
+}
+
+static inline void *new_plain(size_t size, bool may_throw)
+{
+    void *p = heap_malloc(size);
+    return likely(p != NULL) ? p : new_failed(size, 1, may_throw);
+}
+
+static inline void *new_aligned(size_t size, size_t align, bool may_throw)
+{
+    void *p = heap_memalign(align, size);
+    return likely(p != NULL) ? p : new_failed(size, align, may_throw);
+}
+
+/* m: size_t, St11align_val_t: std::align_val_t, RKSt9nothrow_t: const std::nothrow_t & */
+#define NEW(symbol, parameters, body)                                                                        \
+    void *symbol parameters;                                                                                 \
+    SINTER_EXPORT void *symbol parameters                                                                    \
+    {                                                                                                        \
+        return body;                                                                                         \
+    }
+
+NEW(_Znwm, (size_t size), new_plain(size, true))
+NEW(_Znam, (size_t size), new_plain(size, true))
+NEW(_ZnwmSt11align_val_t, (size_t size, size_t align), new_aligned(size, align, true))
+NEW(_ZnamSt11align_val_t, (size_t size, size_t align), new_aligned(size, align, true))
+
+#define NEW_NOTHROW(symbol, parameters, body)                                                                \
+    void *symbol parameters;                                                                                 \
+    SINTER_EXPORT void *symbol parameters                                                                    \
+    {                                                                                                        \
+        (void)nothrow;                                                                                       \
+        return body;                                                                                         \
+    }
+
+NEW_NOTHROW(_ZnwmRKSt9nothrow_t, (size_t size, const void *nothrow), new_plain(size, false))
+NEW_NOTHROW(_ZnamRKSt9nothrow_t, (size_t size, const void *nothrow), new_plain(size, false))
+NEW_NOTHROW(_ZnwmSt11align_val_tRKSt9nothrow_t, (size_t size, size_t align, const void *nothrow),
+            new_aligned(size, align, false))
+NEW_NOTHROW(_ZnamSt11align_val_tRKSt9nothrow_t, (size_t size, size_t align, const void *nothrow),
+            new_aligned(size, align, false))
+
+/* Sizes, alignments and tags are passed behind the pointer and are not needed. */
+#define DELETE(symbol, call)                                                                                 \
+    void symbol(void *p);                                                                                    \
+    SINTER_EXPORT void symbol(void *p)                                                                       \
+    {                                                                                                        \
+        heap_free(p, call);                                                                                  \
+    }
+
+DELETE(_ZdlPv, "operator delete")
+DELETE(_ZdlPvm, "operator delete")
+DELETE(_ZdlPvSt11align_val_t, "operator delete")
+DELETE(_ZdlPvmSt11align_val_t, "operator delete")
+DELETE(_ZdlPvRKSt9nothrow_t, "operator delete")
+DELETE(_ZdlPvSt11align_val_tRKSt9nothrow_t, "operator delete")
+DELETE(_ZdaPv, "operator delete[]")
+DELETE(_ZdaPvm, "operator delete[]")
+DELETE(_ZdaPvSt11align_val_t, "operator delete[]")
+DELETE(_ZdaPvmSt11align_val_t, "operator delete[]")
+DELETE(_ZdaPvRKSt9nothrow_t, "operator delete[]")
+DELETE(_ZdaPvSt11align_val_tRKSt9nothrow_t, "operator delete[]")

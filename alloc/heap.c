@@ -1,0 +1,167 @@
+#include "heap.h"
+
+#include "background.h"
+#include "conf.h"
+#include "fatal.h"
+#include "huge.h"
+#include "init.h"
+#include "misuse.h"
+#include "run.h"
+#include "span.h"
+
+#include <errno.h>
+#include <string.h>
+
+static void *out_of_memory(void)
+{
+    errno = ENOMEM;
+    return NULL;
+}
+
+/* A block beyond the size classes. */
+static void *alloc_large(size_t size, size_t align, bool zero)
+{
+    if (unlikely(size > PTRDIFF_MAX))
+        return out_of_memory();
+    heap_init();
+    if (size <= RUN_MAX && align <= RUN_MAX) {
+        void *p = run_alloc(size, align);
+        if (p != NULL && zero)
+            run_clear(p, size);
+        if (p != NULL)
+            return p;
+    }
+    bool zeroed;
+    void *p = huge_alloc(size, align, &zeroed);
+    if (p == NULL)
+        return out_of_memory();
+    if (zero && !zeroed)
+        memset(p, 0, size);
+    return p;
+}
+
+void *heap_malloc_empty(size_t size)
+{
+    heap_init();
+    void *p = tcache_alloc(sizeclass_bin(size));
+    /* When the span zone cannot grow, the run zone may still have free pages. */
+    return likely(p != NULL) ? p : alloc_large(size, 1, false);
+}
+
+void *heap_malloc_beyond(size_t size)
+{
+    if (unlikely(size == 0))
+        return heap_malloc(1);
+    if (size > SMALL_MAX)
+        return alloc_large(size, 1, false);
+    void *p = heap_pop(heap_bin(sizeclass_bin(size) * sizeof(struct tcache_bin)));
+    return likely(p != NULL) ? p : heap_malloc_empty(size);
+}
+
+static void free_small(void *p, const char *call)
+{
+    struct span_location at = span_find(p);
+    if (unlikely(at.bin == 0 || at.offset != 0 || at.free || tcache_holds(at.bin, p)))
+        misuse_bad_pointer(call, p);
+    if (conf_get(CONF_zero_on_free))
+        memset(p, 0, sizeclass_table[at.bin].size);
+    tcache_free(at.bin, p, call);
+}
+
+void heap_free_slow(void *p, const char *call)
+{
+    if (p == NULL)
+        return;
+    if (span_zone_contains(p)) {
+        free_small(p, call);
+        return;
+    }
+    if (conf_get(CONF_zero_on_free))
+        memset(p, 0, heap_usable_size(p, call));
+    if (!(run_zone_contains(p) ? run_free(p) : huge_free(p)))
+        misuse_bad_pointer(call, p);
+    background_poke();
+}
+
+size_t heap_usable_size(const void *p, const char *call)
+{
+    if (span_zone_contains(p)) {
+        struct span_location at = span_find(p);
+        if (unlikely(at.bin == 0 || at.offset != 0 || at.free))
+            misuse_bad_pointer(call, p);
+        return sizeclass_table[at.bin].size;
+    }
+    size_t bytes = run_zone_contains(p) ? run_bytes(p) : huge_bytes(p);
+    if (unlikely(bytes == 0))
+        misuse_bad_pointer(call, p);
+    return bytes;
+}
+
+void *heap_calloc(size_t count, size_t size)
+{
+    size_t bytes;
+    if (unlikely(__builtin_mul_overflow(count, size, &bytes)))
+        return out_of_memory();
+    if (bytes > SMALL_MAX)
+        return alloc_large(bytes, 1, true);
+    void *p = heap_malloc(bytes);
+    return likely(p != NULL) ? memset(p, 0, bytes) : NULL;
+}
+
+static void *move_block(void *p, size_t old_size, size_t size, const char *call)
+{
+    void *moved = heap_malloc(size);
+    if (moved == NULL)
+        return NULL;
+    memcpy(moved, p, min_size(old_size, size));
+    heap_free(p, call);
+    return moved;
+}
+
+/* Can the block stay in its slot? It does while it uses at least half of it. */
+static bool fits_slot(size_t slot_size, size_t size)
+{
+    return size <= slot_size && size >= slot_size / 2;
+}
+
+void *heap_realloc(void *p, size_t size, const char *call)
+{
+    if (p == NULL)
+        return heap_malloc(size);
+    size_t old_size = heap_usable_size(p, call);
+    if (size == 0) {
+        heap_free(p, call);
+        return NULL;
+    }
+    if (unlikely(size > PTRDIFF_MAX))
+        return out_of_memory();
+    if (span_zone_contains(p))
+        return fits_slot(old_size, size) ? p : move_block(p, old_size, size, call);
+    if (run_zone_contains(p)) {
+        if (size > SMALL_MAX && size <= RUN_MAX && run_resize(p, size)) {
+            background_poke();
+            return p;
+        }
+        return move_block(p, old_size, size, call);
+    }
+    if (size <= RUN_MAX / 2)
+        return move_block(p, old_size, size, call);
+    void *moved = huge_resize(p, size);
+    return moved != NULL ? moved : out_of_memory();
+}
+
+void *heap_memalign(size_t align, size_t size)
+{
+    if (align <= 16)
+        return heap_malloc(size);
+    if (unlikely(size > PTRDIFF_MAX))
+        return out_of_memory();
+    heap_init();
+    unsigned bin = sizeclass_bin_aligned(size, align);
+    if (bin == 0)
+        return alloc_large(max_size(size, 1), align, false);
+    void *p = heap_pop(heap_bin(bin * sizeof(struct tcache_bin)));
+    if (p == NULL)
+        p = tcache_alloc(bin);
+    return likely(p != NULL) ? p : alloc_large(max_size(size, 1), align, false);
+}

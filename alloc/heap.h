@@ -1,0 +1,91 @@
+/*
+ * The allocator as a whole: the fast paths, inline so that each public function has its own copy, and what they
+ * fall back on.
+ */
+#ifndef SINTER_HEAP_H
+#define SINTER_HEAP_H
+
+#include "arena.h"
+#include "base.h"
+#include "sizeclass.h"
+#include "tcache.h"
+
+/* Makes the allocator ready; malloc does so by itself. */
+void heap_init(void);
+
+/* What the fast paths cannot do; `call` is the public function, for messages. errno is set as malloc(3) says. */
+void *heap_malloc_empty(size_t size);
+void *heap_malloc_beyond(size_t size);
+void heap_free_slow(void *p, const char *call);
+
+void *heap_calloc(size_t count, size_t size);
+void *heap_realloc(void *p, size_t size, const char *call);
+
+/* `align` is a power of two. */
+void *heap_memalign(size_t align, size_t size);
+
+/* Bytes that the block may use; dies on anything that is not a live block, which NULL (0 bytes) is not. */
+size_t heap_usable_size(const void *p, const char *call);
+
+/* Pops from the thread's stack; NULL if the slow path is needed. See tcache.c for the order of the accesses. */
+static inline void *heap_pop(struct tcache_bin *bin)
+{
+    void **top = load_relaxed(&bin->top) - 1;
+    store_relaxed(&bin->top, top);
+    atomic_signal_fence(memory_order_seq_cst);
+    return load_relaxed((shared_slot *)top);
+}
+
+static inline struct tcache_bin *heap_bin(size_t offset)
+{
+    return (struct tcache_bin *)((char *)tcache_tls.bins + offset);
+}
+
+static inline void *heap_malloc(size_t size)
+{
+    size_t last = size - 1; /* so that 0 is beyond */
+    if (likely(last < DIRECT_MAX)) {
+        /* Bin number times 16: size rounded up to a multiple of 16. */
+        void *p = heap_pop(heap_bin((last | 15) + 1));
+        if (likely(p != NULL))
+            return p;
+        return heap_malloc_empty(size);
+    }
+    return heap_malloc_beyond(size);
+}
+
+/*
+ * An element that a drainer may be exchanging for NULL, for comparison only. A plain read where no tool watches:
+ * compilers do not fold atomic ones into the comparison.
+ */
+static inline void *peek(void **element)
+{
+#ifdef __SANITIZE_THREAD__
+    return load_relaxed((shared_slot *)element);
+#else
+    return *element;
+#endif
+}
+
+/*
+ * Pushes onto the thread's stack what is the start of a slot of a span in use, unless the stack is full or has the
+ * same pointer on top. Everything else, misuse included, is found out by the slow path.
+ */
+static inline void heap_free(void *p, const char *call)
+{
+    size_t span = ((uintptr_t)p - arena_base) >> SPAN_BITS;
+    if (likely(span < arena_span_limit)) {
+        struct tcache_bin *bin = heap_bin(load_relaxed(arena_map_entry(span)));
+        void **top = load_relaxed(&bin->top);
+        uint32_t magic = bin->magic;
+        if (likely((uint32_t)(uintptr_t)top < bin->limit && (uint16_t)(uintptr_t)p * magic < magic &&
+                   peek(top - 1) != p)) {
+            store_relaxed((shared_slot *)top, p);
+            atomic_store_explicit(&bin->top, top + 1, memory_order_release);
+            return;
+        }
+    }
+    heap_free_slow(p, call);
+}
+
+#endif

@@ -1,0 +1,118 @@
+#include "init.h"
+
+#include "arena.h"
+#include "background.h"
+#include "conf.h"
+#include "fatal.h"
+#include "heap.h"
+#include "huge.h"
+#include "lock.h"
+#include "meta.h"
+#include "os.h"
+#include "run.h"
+#include "sizeclass.h"
+#include "span.h"
+#include "stats.h"
+#include "tcache.h"
+
+#include <pthread.h>
+#include <string.h>
+#include <unistd.h>
+
+/* The program's own defaults; see sinter/malloc.h. */
+extern const char *sinter_conf __attribute__((weak, visibility("default")));
+
+_Atomic bool init_done;
+
+static struct lock init_lock = LOCK_INITIALIZER(LOCK_INIT);
+
+/* SINTER_CONF, also before libc has set `environ` up. */
+static const char *environment_conf(void)
+{
+    static const char key[] = "SINTER_CONF=";
+    static char text[64 * 1024];
+    for (char **e = environ; e != NULL && *e != NULL; e++) {
+        if (strncmp(*e, key, sizeof(key) - 1) == 0)
+            return *e + sizeof(key) - 1;
+    }
+    if (environ != NULL)
+        return NULL;
+    long length = os_read_file("/proc/self/environ", text, sizeof(text));
+    for (const char *e = text; length > 0 && e < text + length; e += strlen(e) + 1) {
+        if (strncmp(e, key, sizeof(key) - 1) == 0)
+            return e + sizeof(key) - 1;
+    }
+    return NULL;
+}
+
+void init_first_use(void)
+{
+    lock_take(&init_lock);
+    if (!atomic_load(&init_done)) {
+        conf_init(&sinter_conf != NULL ? sinter_conf : NULL, environment_conf());
+        sizeclass_init();
+        if (!arena_init())
+            fatal("no address space left for the arena");
+        span_init();
+        background_init();
+        tcache_init();
+        atomic_store(&init_done, true);
+    }
+    lock_give(&init_lock);
+}
+
+void heap_init(void)
+{
+    if (unlikely(!load_relaxed(&init_done)))
+        init_first_use();
+}
+
+/* All locks, in the order of enum lock_rank: what they guard is whole in the child. */
+static void fork_prepare(void)
+{
+    background_fork_prepare();
+    tcache_fork_prepare();
+    span_fork_prepare();
+    run_fork_prepare();
+    huge_fork_prepare();
+    meta_fork_prepare();
+    arena_fork_prepare();
+}
+
+static void fork_parent(void)
+{
+    arena_fork_parent();
+    meta_fork_parent();
+    huge_fork_parent();
+    run_fork_parent();
+    span_fork_parent();
+    tcache_fork_parent();
+    background_fork_parent();
+}
+
+static void fork_child(void)
+{
+    arena_fork_child();
+    meta_fork_child();
+    huge_fork_child();
+    run_fork_child();
+    span_fork_child();
+    tcache_fork_child();
+    background_fork_child();
+}
+
+/* Early, so that the handlers of others, which may allocate, run before ours in the parent and after in the child. */
+__attribute__((constructor(101))) static void at_start(void)
+{
+    heap_init();
+    pthread_atfork(fork_prepare, fork_parent, fork_child);
+}
+
+__attribute__((destructor(101))) static void at_exit(void)
+{
+    int64_t mode = conf_get(CONF_stats);
+    if (mode == STATS_ON)
+        stats_print_text(2);
+    else if (mode == STATS_JSON)
+        stats_print_json(2);
+}

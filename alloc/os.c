@@ -1,0 +1,184 @@
+#include "os.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/futex.h>
+#include <linux/membarrier.h>
+#include <sched.h>
+#include <sys/mman.h>
+#include <sys/random.h>
+#include <sys/resource.h>
+#include <time.h>
+
+#ifndef MAP_FIXED_NOREPLACE
+#define MAP_FIXED_NOREPLACE 0x100000
+#endif
+
+static long sys_mmap(void *addr, size_t size, int prot, int flags)
+{
+    return os_syscall(SYS_mmap, (long)addr, (long)size, prot, flags | MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+}
+
+static bool failed(long ret)
+{
+    return ret < 0 && ret > -4096;
+}
+
+void *os_reserve(void *hint, size_t size)
+{
+    long ret = sys_mmap(hint, size, PROT_NONE, MAP_NORESERVE);
+    return failed(ret) ? NULL : (void *)ret;
+}
+
+long os_commit(void *addr, size_t size)
+{
+    return os_syscall(SYS_mprotect, (long)addr, (long)size, PROT_READ | PROT_WRITE, 0, 0, 0);
+}
+
+long os_map_at(void *addr, size_t size)
+{
+    long ret = sys_mmap(addr, size, PROT_READ | PROT_WRITE, MAP_FIXED_NOREPLACE | MAP_NORESERVE);
+    if (failed(ret))
+        return ret;
+    if ((void *)ret == addr)
+        return 0;
+    os_unmap((void *)ret, size); /* a kernel before 4.17 takes the address for a hint */
+    return -EEXIST;
+}
+
+void *os_map(size_t size, size_t align)
+{
+    size_t room = align > PAGE_BYTES ? size + align - PAGE_BYTES : size;
+    if (room < size)
+        return NULL;
+    long ret = sys_mmap(NULL, room, PROT_READ | PROT_WRITE, 0);
+    if (failed(ret))
+        return NULL;
+    uintptr_t start = (uintptr_t)ret, first = align_up(start, align);
+    if (first > start)
+        os_unmap((void *)start, first - start);
+    if (start + room > first + size)
+        os_unmap((void *)(first + size), start + room - first - size);
+    return (void *)first;
+}
+
+void os_unmap(void *addr, size_t size)
+{
+    os_syscall(SYS_munmap, (long)addr, (long)size, 0, 0, 0, 0);
+}
+
+void *os_remap(void *addr, size_t old_size, size_t new_size)
+{
+    long ret = os_syscall(SYS_mremap, (long)addr, (long)old_size, (long)new_size, MREMAP_MAYMOVE, 0, 0);
+    return failed(ret) ? NULL : (void *)ret;
+}
+
+bool os_purge(void *addr, size_t size)
+{
+    long ret;
+    do
+        ret = os_syscall(SYS_madvise, (long)addr, (long)size, MADV_DONTNEED, 0, 0, 0);
+    while (ret == -EAGAIN || ret == -EINTR);
+    return ret == 0;
+}
+
+void os_advise_huge(void *addr, size_t size)
+{
+    os_syscall(SYS_madvise, (long)addr, (long)size, MADV_HUGEPAGE, 0, 0, 0);
+}
+
+uint64_t os_now_ms(void)
+{
+    struct timespec now;
+    os_syscall(SYS_clock_gettime, CLOCK_MONOTONIC, (long)&now, 0, 0, 0, 0);
+    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+void os_futex_wait(_Atomic int *word, int value, int64_t ms)
+{
+    struct timespec timeout = {.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000};
+    os_syscall(SYS_futex, (long)word, FUTEX_WAIT_PRIVATE, value, ms < 0 ? 0 : (long)&timeout, 0, 0);
+}
+
+void os_futex_wake(_Atomic int *word, int count)
+{
+    os_syscall(SYS_futex, (long)word, FUTEX_WAKE_PRIVATE, count, 0, 0, 0);
+}
+
+void os_yield(void)
+{
+    os_syscall(SYS_sched_yield, 0, 0, 0, 0, 0, 0);
+}
+
+bool os_barrier_init(void)
+{
+    return os_syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0, 0, 0, 0) == 0;
+}
+
+bool os_barrier(void)
+{
+    return os_syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0, 0, 0, 0) == 0;
+}
+
+uint64_t os_random(void)
+{
+    uint64_t value = 0;
+    if (os_syscall(SYS_getrandom, (long)&value, sizeof(value), GRND_NONBLOCK, 0, 0, 0) != sizeof(value)) {
+        struct timespec now;
+        os_syscall(SYS_clock_gettime, CLOCK_MONOTONIC, (long)&now, 0, 0, 0, 0);
+        value = ((uint64_t)now.tv_nsec << 32 ^ (uint64_t)(uintptr_t)&value) * 0x9e3779b97f4a7c15u;
+    }
+    return value;
+}
+
+long os_write(int fd, const char *text, size_t size)
+{
+    while (size > 0) {
+        long n = os_syscall(SYS_write, fd, (long)text, (long)size, 0, 0, 0);
+        if (n == -EINTR)
+            continue;
+        if (n < 0)
+            return n;
+        text += n;
+        size -= (size_t)n;
+    }
+    return 0;
+}
+
+long os_read_file(const char *path, char *buf, size_t size)
+{
+    long fd = os_syscall(SYS_openat, AT_FDCWD, (long)path, O_RDONLY | O_CLOEXEC, 0, 0, 0);
+    if (fd < 0)
+        return fd;
+    size_t length = 0;
+    while (length < size - 1) {
+        long n = os_syscall(SYS_read, fd, (long)(buf + length), (long)(size - 1 - length), 0, 0, 0);
+        if (n == -EINTR)
+            continue;
+        if (n <= 0)
+            break;
+        length += (size_t)n;
+    }
+    buf[length] = '\0';
+    os_syscall(SYS_close, fd, 0, 0, 0, 0, 0);
+    return (long)length;
+}
+
+bool os_address_space_limited(void)
+{
+    struct rlimit limit = {0};
+    long ret = os_syscall(SYS_prlimit64, 0, RLIMIT_AS, 0, (long)&limit, 0, 0);
+    return ret == 0 && limit.rlim_cur != RLIM_INFINITY;
+}
+
+size_t os_huge_page_size(void)
+{
+    char text[128];
+    if (os_read_file("/sys/kernel/mm/transparent_hugepage/enabled", text, sizeof(text)) <= 0)
+        return 0;
+    for (const char *p = text; *p != '\0'; p++) {
+        if (p[0] == '[')
+            return p[1] == 'n' ? 0 : CHUNK_BYTES;
+    }
+    return 0;
+}

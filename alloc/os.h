@@ -1,0 +1,89 @@
+/*
+ * The kernel, without libc in between: none of these touches errno (free must preserve it) or thread-local
+ * storage (the background thread has none). All return what the kernel returns: a value, or -errno.
+ */
+#ifndef SINTER_OS_H
+#define SINTER_OS_H
+
+#include "base.h"
+
+#include <sys/syscall.h>
+
+static inline long os_syscall(long nr, long a, long b, long c, long d, long e, long f)
+{
+#if defined(__x86_64__)
+    register long r10 __asm__("r10") = d;
+    register long r8 __asm__("r8") = e;
+    register long r9 __asm__("r9") = f;
+    long ret;
+    __asm__ volatile("syscall"
+                     : "=a"(ret)
+                     : "a"(nr), "D"(a), "S"(b), "d"(c), "r"(r10), "r"(r8), "r"(r9)
+                     : "rcx", "r11", "memory");
+    return ret;
+#elif defined(__aarch64__)
+    register long x8 __asm__("x8") = nr;
+    register long x0 __asm__("x0") = a;
+    register long x1 __asm__("x1") = b;
+    register long x2 __asm__("x2") = c;
+    register long x3 __asm__("x3") = d;
+    register long x4 __asm__("x4") = e;
+    register long x5 __asm__("x5") = f;
+    __asm__ volatile("svc 0" : "+r"(x0) : "r"(x8), "r"(x1), "r"(x2), "r"(x3), "r"(x4), "r"(x5) : "memory");
+    return x0;
+#else
+#error "unsupported architecture"
+#endif
+}
+
+/* Address space without access, at `hint` if that is free; NULL if there is none. */
+void *os_reserve(void *hint, size_t size);
+
+/* Makes reserved memory readable and writable. */
+long os_commit(void *addr, size_t size);
+
+/* Maps readable, writable memory at exactly `addr`, which must be unused. */
+long os_map_at(void *addr, size_t size);
+
+/* Maps zeroed memory anywhere, with start aligned to `align` (a power of two, at least a page); NULL if none. */
+void *os_map(size_t size, size_t align);
+
+void os_unmap(void *addr, size_t size);
+
+/* Grows or shrinks a mapping, which may move; NULL if the system has no room, and nothing has changed then. */
+void *os_remap(void *addr, size_t old_size, size_t new_size);
+
+/* Gives the physical memory back; the pages read as zeros afterwards. False if the kernel refused. */
+bool os_purge(void *addr, size_t size);
+
+void os_advise_huge(void *addr, size_t size);
+
+/* Milliseconds of the monotonic clock. */
+uint64_t os_now_ms(void);
+
+/* Sleeps while *word == value, at most `ms` milliseconds (-1: without limit). */
+void os_futex_wait(_Atomic int *word, int value, int64_t ms);
+void os_futex_wake(_Atomic int *word, int count);
+
+void os_yield(void);
+
+/* A full memory barrier in every running thread of the process. False where the kernel does not offer it. */
+bool os_barrier_init(void);
+bool os_barrier(void);
+
+/* 64 random bits, good enough to make addresses and reuse order hard to guess. */
+uint64_t os_random(void);
+
+/* Writes all of it, retrying what was interrupted. 0 or -errno. */
+long os_write(int fd, const char *text, size_t size);
+
+/* Reads a small file into `buf` with a terminating NUL. The length, or -errno. */
+long os_read_file(const char *path, char *buf, size_t size);
+
+/* Is there a limit on this process's address space? */
+bool os_address_space_limited(void);
+
+/* The size of a huge page that MADV_HUGEPAGE can bring, 0 where the system has them switched off. */
+size_t os_huge_page_size(void);
+
+#endif

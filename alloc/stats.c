@@ -1,0 +1,146 @@
+#include "stats.h"
+
+#include "arena.h"
+#include "background.h"
+#include "decay.h"
+#include "fmt.h"
+#include "huge.h"
+#include "meta.h"
+#include "os.h"
+#include "run.h"
+#include "sizeclass.h"
+#include "span.h"
+#include "tcache.h"
+
+/* X(field, unit, help): the fields of struct sinter_stats in their order, without `size`. */
+#define STATS_TABLE(X)                                                                                       \
+    X(allocated, BYTES, "in blocks the program holds")                                                       \
+    X(cached, BYTES, "free, in thread caches")                                                               \
+    X(active, BYTES, "in spans and runs in use")                                                             \
+    X(dirty, BYTES, "free, with memory behind it")                                                           \
+    X(metadata, BYTES, "the allocator's own tables")                                                         \
+    X(committed, BYTES, "address space for blocks")                                                          \
+    X(huge, BYTES, "in mappings of their own")                                                               \
+    X(purged, BYTES, "given back to the system so far")                                                      \
+    X(purge_calls, NUMBER, "times that was done")                                                            \
+    X(threads, NUMBER, "threads with a cache")                                                               \
+    X(drained, NUMBER, "blocks drained from idle caches")                                                    \
+    X(refills, NUMBER, "times a cache was filled")                                                           \
+    X(flushes, NUMBER, "times a cache was flushed")                                                          \
+    X(spans, NUMBER, "spans in use")                                                                         \
+    X(runs, NUMBER, "page runs in use")                                                                      \
+    X(background, NUMBER, "background threads running")
+
+enum unit { BYTES, NUMBER };
+
+static const struct field {
+    const char *name;
+    enum unit unit;
+    size_t offset;
+    const char *help;
+} fields[] = {
+#define X(field, unit, help) {#field, unit, offsetof(struct sinter_stats, field), help},
+    STATS_TABLE(X)
+#undef X
+};
+
+_Static_assert(sizeof(struct sinter_stats) == (ARRAY_LEN(fields) + 1) * sizeof(uint64_t),
+               "a field lacks its row");
+
+static uint64_t value_of(const struct sinter_stats *stats, const struct field *field)
+{
+    return *(const uint64_t *)((const char *)stats + field->offset);
+}
+
+void stats_read(struct sinter_stats *stats)
+{
+    struct span_stats spans;
+    struct run_stats runs;
+    struct huge_stats huge;
+    struct tcache_stats caches;
+    struct background_stats background;
+    span_stats(&spans);
+    run_stats(&runs);
+    huge_stats(&huge);
+    tcache_stats(&caches);
+    background_stats(&background);
+    uint64_t small = spans.slot_bytes > caches.bytes ? spans.slot_bytes - caches.bytes : 0;
+    *stats = (struct sinter_stats){
+        .size = sizeof(*stats),
+        .allocated = small + runs.bytes + huge.bytes,
+        .cached = caches.bytes,
+        .active = spans.spans * SPAN_BYTES + runs.bytes + huge.bytes,
+        .dirty = load_relaxed(&decay_dirty_pages) * PAGE_BYTES,
+        .metadata = meta_bytes() + arena_metadata_bytes(),
+        .committed = arena_committed(REGION_SPANS) + arena_committed(REGION_RUNS) + huge.bytes,
+        .huge = huge.bytes,
+        .purged = background.purged_bytes,
+        .purge_calls = background.purge_calls,
+        .threads = caches.threads,
+        .drained = caches.drained,
+        .refills = caches.refills,
+        .flushes = caches.flushes,
+        .spans = spans.spans,
+        .runs = runs.runs,
+        .background = atomic_load(&background_state) == BACKGROUND_ON,
+    };
+}
+
+/* One row for each size class in use, by `row`. */
+static void each_bin(struct fmt *f,
+                     void (*row)(struct fmt *f, size_t size, size_t live, size_t cached, size_t spans))
+{
+    for (unsigned bin = 1; bin < BIN_COUNT; bin++) {
+        size_t slots, spans, cached = tcache_bin_slots(bin);
+        span_bin_stats(bin, &slots, &spans);
+        if (spans > 0)
+            row(f, sizeclass_table[bin].size, slots > cached ? slots - cached : 0, cached, spans);
+    }
+}
+
+static void text_row(struct fmt *f, size_t size, size_t live, size_t cached, size_t spans)
+{
+    size_t room = spans * (SPAN_BYTES / size);
+    fmt_print(f, "  %8zu %12zu %12zu %10zu %5zu%%\n", size, live, cached, spans,
+              room > 0 ? live * 100 / room : 0);
+}
+
+long stats_print_text(int fd)
+{
+    char buffer[1024];
+    struct fmt f;
+    struct sinter_stats stats;
+    stats_read(&stats);
+    fmt_to_fd(&f, fd, buffer, sizeof(buffer));
+    fmt_print(&f, "sinter %s, process %ld\n", SINTER_VERSION_STRING,
+              os_syscall(SYS_getpid, 0, 0, 0, 0, 0, 0));
+    for (size_t i = 0; i < ARRAY_LEN(fields); i++)
+        fmt_print(&f, "  %-12s %16lu %s  %s\n", fields[i].name, value_of(&stats, &fields[i]),
+                  fields[i].unit == BYTES ? "B" : " ", fields[i].help);
+    fmt_print(&f, "  %8s %12s %12s %10s %6s\n", "class", "allocated", "cached", "spans", "used");
+    each_bin(&f, text_row);
+    return fmt_flush(&f);
+}
+
+static void json_row(struct fmt *f, size_t size, size_t live, size_t cached, size_t spans)
+{
+    fmt_print(f, ",{\"size\":%zu,\"allocated\":%zu,\"cached\":%zu,\"spans\":%zu}", size, live, cached, spans);
+}
+
+long stats_print_json(int fd)
+{
+    char buffer[1024];
+    struct fmt f;
+    struct sinter_stats stats;
+    stats_read(&stats);
+    fmt_to_fd(&f, fd, buffer, sizeof(buffer));
+    fmt_print(&f, "{\"version\":\"%s\",\"pid\":%ld", SINTER_VERSION_STRING,
+              os_syscall(SYS_getpid, 0, 0, 0, 0, 0, 0));
+    for (size_t i = 0; i < ARRAY_LEN(fields); i++)
+        fmt_print(&f, ",\"%s\":%lu", fields[i].name, value_of(&stats, &fields[i]));
+    /* The list starts with an empty element's place, so that each row can start with a comma. */
+    fmt_print(&f, ",\"classes\":[{\"size\":0,\"allocated\":0,\"cached\":0,\"spans\":0}");
+    each_bin(&f, json_row);
+    fmt_print(&f, "]}\n");
+    return fmt_flush(&f);
+}
