@@ -387,7 +387,7 @@ def parse_options():
                         help="the library to compare with jemalloc (or SINTER_LIB; default: the build's)")
     parser.add_argument("--build-dir", default="build", metavar="DIR", help="where to find libsinter.so")
     parser.add_argument("--jemalloc", metavar="PATH", help="jemalloc's library (default: redis-server's own)")
-    parser.add_argument("--rounds", type=int, default=3, help="rounds of the throughput part (default 3)")
+    parser.add_argument("--rounds", type=int, default=5, help="rounds of the throughput part (default 5)")
     parser.add_argument("--requests", type=int, default=800000, help="requests a measurement (default 800000)")
     parser.add_argument("--keys", type=int, default=500000, help="keys of the memory part (default 500000)")
     parser.add_argument("--delete", type=float, default=0.9, help="share of keys to delete (default 0.9)")
