@@ -54,7 +54,7 @@ void *heap_malloc_beyond(size_t size)
         return heap_malloc(1);
     if (size > SMALL_MAX)
         return alloc_large(size, 1, false);
-    void *p = heap_pop(heap_bin(sizeclass_bin(size) * sizeof(struct tcache_bin)));
+    void *p = heap_pop(heap_bin(sizeclass_bin(size) * sizeof(struct tcache_bin), 0));
     return likely(p != NULL) ? p : heap_malloc_empty(size);
 }
 
@@ -160,7 +160,7 @@ void *heap_memalign(size_t align, size_t size)
     unsigned bin = sizeclass_bin_aligned(size, align);
     if (bin == 0)
         return alloc_large(max_size(size, 1), align, false);
-    void *p = heap_pop(heap_bin(bin * sizeof(struct tcache_bin)));
+    void *p = heap_pop(heap_bin(bin * sizeof(struct tcache_bin), 0));
     if (p == NULL)
         p = tcache_alloc(bin);
     return likely(p != NULL) ? p : alloc_large(max_size(size, 1), align, false);

@@ -36,9 +36,12 @@ static inline void *heap_pop(struct tcache_bin *bin)
     return load_relaxed((shared_slot *)top);
 }
 
-static inline struct tcache_bin *heap_bin(size_t offset)
+/* The bin of the thread's cache at `offset` + `constant` bytes from the first. */
+static inline struct tcache_bin *heap_bin(size_t offset, size_t constant)
 {
-    return (struct tcache_bin *)((char *)tcache_tls.bins + offset);
+    uintptr_t at = (uintptr_t)tcache_tls.bins + offset;
+    __asm__("" : "+r"(at)); /* the sum in one instruction; the constant goes into the accesses */
+    return (struct tcache_bin *)(at + constant);
 }
 
 static inline void *heap_malloc(size_t size)
@@ -46,7 +49,7 @@ static inline void *heap_malloc(size_t size)
     size_t last = size - 1; /* so that 0 is beyond */
     if (likely(last < DIRECT_MAX)) {
         /* Bin number times 16: size rounded up to a multiple of 16. */
-        void *p = heap_pop(heap_bin((last | 15) + 1));
+        void *p = heap_pop(heap_bin(last | 15, 1));
         if (likely(p != NULL))
             return p;
         return heap_malloc_empty(size);
@@ -75,10 +78,9 @@ static inline void heap_free(void *p, const char *call)
 {
     size_t span = ((uintptr_t)p - arena_base) >> SPAN_BITS;
     if (likely(span < arena_span_limit)) {
-        struct tcache_bin *bin = heap_bin(load_relaxed(arena_map_entry(span)));
+        struct tcache_bin *bin = heap_bin(load_relaxed(arena_map_entry(span)), 0);
         void **top = load_relaxed(&bin->top);
-        uint32_t magic = bin->magic;
-        if (likely((uint32_t)(uintptr_t)top < bin->limit && (uint16_t)(uintptr_t)p * magic < magic &&
+        if (likely((uint32_t)(uintptr_t)top < bin->limit && sizeclass_is_start(p, bin->magic) &&
                    peek(top - 1) != p)) {
             store_relaxed((shared_slot *)top, p);
             atomic_store_explicit(&bin->top, top + 1, memory_order_release);

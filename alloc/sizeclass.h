@@ -22,9 +22,9 @@ enum {
 struct sizeclass {
     uint32_t size;
     /*
-     * ceil(2^32 / size). For an offset n < 2^16 into a span: n * magic >> 32 is the slot, and n is a multiple of
-     * the size exactly if the low 32 bits of n * magic are below magic (D. Lemire, O. Kaser, N. Kurz, "Faster
-     * remainder by direct computation", 2019; size < 2^16 makes 32 bits enough).
+     * ceil(2^32 / size). For an offset n < 2^16 into a span, n * magic >> 32 is the slot, and the low 32 bits of
+     * n * magic tell whether n is a multiple of the size: they are below 2^16 if it is, and at least magic, which
+     * is 2^17 or more, if not (D. Lemire, O. Kaser, N. Kurz, "Faster remainder by direct computation", 2019).
      */
     uint32_t magic;
     uint16_t slots; /* in a span */
@@ -34,6 +34,12 @@ extern HIDDEN struct sizeclass sizeclass_table[BIN_COUNT];
 extern HIDDEN uint8_t sizeclass_lookup[SMALL_MAX / LOOKUP_UNIT];
 
 void sizeclass_init(void);
+
+/* Is `p` a multiple of the size of the class with that magic from the start of its span? */
+static inline bool sizeclass_is_start(const void *p, uint32_t magic)
+{
+    return (uint32_t)(uint16_t)(uintptr_t)p * magic < SPAN_BYTES;
+}
 
 /* The bin for blocks of `size` bytes, 1 <= size <= SMALL_MAX. */
 static inline unsigned sizeclass_bin(size_t size)

@@ -373,7 +373,6 @@ static bool make_room(struct tcache *c, unsigned bin, const char *call)
         }
     }
     give_oldest(c, bin, capacity(s) / 2, call);
-    s->credit /= 2;
     add_relaxed(&c->flushes, 1);
     return true;
 }
