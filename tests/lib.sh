@@ -27,6 +27,12 @@ within() {
 # with_sinter COMMAND...: runs it preloaded.
 with_sinter() { env LD_PRELOAD="$SINTER_LIB" "$@"; }
 
+# takes_library COMMAND...: the program, run once for nothing else, must really load the library.
+takes_library() {
+  within 60 env LD_DEBUG=files LD_PRELOAD="$SINTER_LIB" "$@" </dev/null 2>&1 |
+    grep -acF "calling init: $SINTER_LIB" >/dev/null || fail "$1 runs without the library although preloaded"
+}
+
 failures=0
 # step NAME COMMAND...: runs a command as one line of the report.
 step() {

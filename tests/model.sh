@@ -1,0 +1,19 @@
+# Random operations against the model, preloaded: fixed seeds for each set of options, then seeds never seen before.
+. "$(dirname "$0")/lib.sh"
+takes_library "$builddir/model" -n 0
+
+model() {
+  local conf=$1
+  shift
+  within 120 env SINTER_CONF="$conf" LD_PRELOAD="$SINTER_LIB" "$builddir/model" "$@"
+}
+
+for conf in "" check:on zero_on_free:on randomize:on decay:0 tcache:off thp:always \
+  check:on,zero_on_free:on,randomize:on,decay:0; do
+  step "${conf:-default}, one thread" model "$conf" -s 1 -d 2
+  step "${conf:-default}, four threads" model "$conf" -s 2 -d 2 -t 4
+done
+step "a new seed, one thread" model "" -d 3
+step "a new seed, seven threads" model "" -d 3 -t 7
+step "little memory, many threads" model "" -d 2 -t 30 -m 60
+finish
