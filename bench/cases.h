@@ -1,4 +1,4 @@
-/* The functions behind the benchmarks, one file per group; cases.c has the table of what they are run with. */
+/* The functions behind the benchmarks, one file per group; cases.c has the table of how they are run. */
 #ifndef BENCH_CASES_H
 #define BENCH_CASES_H
 

@@ -4,7 +4,7 @@
 
 enum { REPLACEMENTS = 1000, BRANCHES = 8 };
 
-/* args: objects alive per thread, size limit. A random one is freed and replaced by another of random size. */
+/* args: objects alive per thread, size limit. A random one is freed and replaced by one of random size. */
 void run_churn(struct bench_state *state)
 {
     size_t count = bench_arg(state, 0);

@@ -1,6 +1,7 @@
 """Running bench-malloc under one allocator after the other."""
 
 import concurrent.futures
+import contextlib
 import json
 import os
 import platform
@@ -136,6 +137,13 @@ def measure_time(program, cases, allocators, rounds, min_time, progress):
     return runs
 
 
+def huge_page_mode():
+    """always, madvise or never, as the kernel is set."""
+    with contextlib.suppress(OSError), open("/sys/kernel/mm/transparent_hugepage/enabled", encoding="ascii") as mode:
+        return mode.read().partition("[")[2].partition("]")[0]
+    return "unknown"
+
+
 def context(allocators, rounds, min_time):
     """What the numbers depend on."""
     tuned = ("SINTER_CONF", "MALLOC_", "MIMALLOC_", "TCMALLOC_", "GLIBC_TUNABLES")
@@ -144,6 +152,7 @@ def context(allocators, rounds, min_time):
         "machine": platform.machine(),
         "kernel": platform.release(),
         "cpus": os.cpu_count(),
+        "huge_pages": huge_page_mode(),
         "rounds": rounds,
         "min_time_s": min_time,
         "libraries": {allocator.name: allocator.path for allocator in allocators},

@@ -150,7 +150,8 @@ def load_note(others):
 
 def notes(results):
     about = results.context
-    lines = [f"{about['rounds']} interleaved rounds on {about['cpus']} CPUs ({about['machine']}, Linux {about['kernel']}).",
+    lines = [f"{about['rounds']} interleaved rounds on {about['cpus']} CPUs ({about['machine']}, Linux"
+             f" {about['kernel']}, huge pages: {about['huge_pages']}).",
              f"Ratios are to {results.reference} in the same round: median ±interquartile range in percent.",
              "Time is process CPU time with one thread, real time with several.",
              load_note(about["others_percent"])]
