@@ -30,16 +30,6 @@ int bench_threads(const bench_state *state)
     return state->google.threads();
 }
 
-void bench_pause(bench_state *state)
-{
-    state->google.PauseTiming();
-}
-
-void bench_resume(bench_state *state)
-{
-    state->google.ResumeTiming();
-}
-
 void bench_items(bench_state *state, size_t per_iteration)
 {
     state->google.SetItemsProcessed(state->google.iterations() * per_iteration);
@@ -53,11 +43,6 @@ void bench_bytes(bench_state *state, size_t per_iteration)
 void bench_counter(bench_state *state, const char *name, double value)
 {
     state->google.counters[name] = value;
-}
-
-void bench_fail(bench_state *state, const char *reason)
-{
-    state->google.SkipWithError(reason);
 }
 
 void bench_context(const char *key, const char *value)

@@ -39,17 +39,10 @@ size_t bench_arg(const struct bench_state *state, int index);
 int bench_thread(const struct bench_state *state); /* 0 to bench_threads() - 1 */
 int bench_threads(const struct bench_state *state);
 
-/* Stops and restarts the clock within an iteration. Costs about a microsecond. */
-void bench_pause(struct bench_state *state);
-void bench_resume(struct bench_state *state);
-
 /* After the loop: how much of what one iteration of this thread did, and other results. */
 void bench_items(struct bench_state *state, size_t per_iteration);
 void bench_bytes(struct bench_state *state, size_t per_iteration);
 void bench_counter(struct bench_state *state, const char *name, double value);
-
-/* Ends the case as failed. */
-void bench_fail(struct bench_state *state, const char *reason);
 
 /* Before bench_run(). */
 void bench_context(const char *key, const char *value);

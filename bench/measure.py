@@ -39,7 +39,7 @@ class Allocator:
 
 def find_library(name):
     """The real path of a library: of a file, of libtool's .la, or of a name that the dynamic linker knows."""
-    if name.endswith(".la"):
+    if name.endswith(".la") and os.path.exists(name):
         with open(name, encoding="utf-8") as text:
             dlname = re.search(r"^dlname='(.+)'$", text.read(), re.MULTILINE)
         name = os.path.join(os.path.dirname(name), ".libs", dlname.group(1)) if dlname else name
