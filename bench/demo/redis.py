@@ -269,6 +269,18 @@ def measure_throughput(allocator, programs, folder, requests):
         server.stop()
 
 
+def throughput_rounds(allocators, programs, folder, options):
+    """Rounds in alternating order: as many as asked for, fewer where they would take too long."""
+    started = time.monotonic()
+    for turn in range(options.rounds):
+        progress(f"throughput: round {turn + 1} of {options.rounds}")
+        for allocator in allocators if turn % 2 == 0 else allocators[::-1]:
+            measure_throughput(allocator, programs, folder, options.requests)
+        elapsed = time.monotonic() - started
+        if elapsed + elapsed / (turn + 1) > options.budget:
+            break
+
+
 # --- memory -------------------------------------------------------------------------------------------------
 
 
@@ -349,6 +361,11 @@ def print_rows(title, rows, allocators, value_of, spread_of=None):
               f"{values[1] / values[0]:>7.2f}   {better}{spread}")
 
 
+def note_on_load(load):
+    if load > os.cpu_count():
+        print(f"The machine was busy with other things (load average {load:.1f}): don't rely on the throughput.")
+
+
 def print_table(allocators, options):
     def spread(key):
         parts = []
@@ -360,9 +377,10 @@ def print_table(allocators, options):
     def memory(allocator, key):
         return allocator.memory[key]
 
-    print_rows(f"Throughput (median of {options.rounds} rounds)", THROUGHPUT_ROWS, allocators,
+    rounds = len(allocators[0].throughput["set"])
+    print_rows(f"Throughput (median of {rounds} rounds)", THROUGHPUT_ROWS, allocators,
                lambda allocator, key: statistics.median(allocator.throughput[key]),
-               spread if options.rounds > 1 else None)
+               spread if rounds > 1 else None)
     print_rows(f"Memory with {options.keys:,} keys", MEMORY_ROWS, allocators, memory)
     deleted = [(key, name.format(idle=options.idle), *rest) for key, name, *rest in DELETED_ROWS]
     print_rows(f"Memory after deleting a random {options.delete:.0%} of them", deleted, allocators, memory)
@@ -373,9 +391,9 @@ def print_table(allocators, options):
 def note_on_linkage(server_binary):
     linked = subprocess.run(["ldd", server_binary], capture_output=True, text=True, check=False).stdout
     if "libjemalloc" in linked:
-        print("This redis-server is linked with jemalloc and says so in INFO whatever serves it; its malloc,\n"
-              "calloc, realloc and free were checked to go to the preloaded library, and its data to be there.\n"
-              "jemalloc stays mapped for its statistics calls; what little it holds counts in both columns.")
+        print("This redis-server is linked with jemalloc and says so in INFO whatever serves it. That its malloc,\n"
+              "calloc, realloc and free go to the preloaded library, and its data are there, was checked;\n"
+              "jemalloc stays mapped for its statistics calls, and what little it holds counts in both columns.")
 
 
 # --- main ---------------------------------------------------------------------------------------------------
@@ -388,11 +406,15 @@ def parse_options():
     parser.add_argument("--build-dir", default="build", metavar="DIR", help="where to find libsinter.so")
     parser.add_argument("--jemalloc", metavar="PATH", help="jemalloc's library (default: redis-server's own)")
     parser.add_argument("--rounds", type=int, default=5, help="rounds of the throughput part (default 5)")
-    parser.add_argument("--requests", type=int, default=800000, help="requests a measurement (default 800000)")
+    parser.add_argument("--budget", type=float, default=35,
+                        help="seconds after which no further round is started (default 35)")
+    parser.add_argument("--requests", type=int, default=800000,
+                        help="requests a measurement (default 800000)")
     parser.add_argument("--keys", type=int, default=500000, help="keys of the memory part (default 500000)")
     parser.add_argument("--delete", type=float, default=0.9, help="share of keys to delete (default 0.9)")
     parser.add_argument("--idle", type=float, default=15, help="seconds to idle after it (default 15)")
-    parser.add_argument("--seed", type=int, default=1, help="decides value sizes and deleted keys (default 1)")
+    parser.add_argument("--seed", type=int, default=1,
+                        help="decides value sizes and deleted keys (default 1)")
     return parser.parse_args()
 
 
@@ -401,21 +423,20 @@ def run_demo(options, folder):
     server_binary = programs["redis-server"]
     allocators = contestants(options, server_binary)
     version = subprocess.run([server_binary, "--version"], capture_output=True, text=True, check=True).stdout
-    print(f"{version.split(' sha=')[0].strip()}, {os.cpu_count()} CPUs, Linux {os.uname().release}")
+    print(f"{version.split(' sha=')[0].strip()}, {os.cpu_count()} CPUs, Linux {os.uname().release}, "
+          f"load average {os.getloadavg()[0]:.1f}")
     for allocator in allocators:
         check_bindings(allocator, server_binary, folder)
         print(f"  {allocator.name:<10} {allocator.library}")
     for variable in ("SINTER_CONF", "MALLOC_CONF"):
         if variable in os.environ:
             print(f"  {variable}={os.environ[variable]}")
-    for turn in range(options.rounds):
-        order = allocators if turn % 2 == 0 else allocators[::-1]
-        progress(f"throughput: round {turn + 1} of {options.rounds}")
-        for allocator in order:
-            measure_throughput(allocator, programs, folder, options.requests)
+    load = os.getloadavg()[0]
+    throughput_rounds(allocators, programs, folder, options)
     measure_memory(allocators, programs, folder, options)
     print_table(allocators, options)
     note_on_linkage(server_binary)
+    note_on_load(load)
 
 
 def private_folder():
