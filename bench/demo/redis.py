@@ -363,7 +363,7 @@ def print_rows(title, rows, allocators, value_of, spread_of=None):
 
 def note_on_load(load):
     if load > os.cpu_count():
-        print(f"The machine was busy with other things (load average {load:.1f}): don't rely on the throughput.")
+        print(f"The machine was busy with other things (load average {load:.1f}): no basis for throughput.")
 
 
 def print_table(allocators, options):
@@ -391,9 +391,9 @@ def print_table(allocators, options):
 def note_on_linkage(server_binary):
     linked = subprocess.run(["ldd", server_binary], capture_output=True, text=True, check=False).stdout
     if "libjemalloc" in linked:
-        print("This redis-server is linked with jemalloc and says so in INFO whatever serves it. That its malloc,\n"
-              "calloc, realloc and free go to the preloaded library, and its data are there, was checked;\n"
-              "jemalloc stays mapped for its statistics calls, and what little it holds counts in both columns.")
+        print("This redis-server is linked with jemalloc and says so in INFO whatever serves it. That its\n"
+              "malloc, calloc, realloc and free go to the preloaded library, and its data are there, was\n"
+              "checked; jemalloc stays mapped for its statistics, and what little it holds counts in both columns.")
 
 
 # --- main ---------------------------------------------------------------------------------------------------
