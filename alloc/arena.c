@@ -4,14 +4,14 @@
 #include "lock.h"
 #include "os.h"
 
+#define ZONE_MAX (512 * GiB)
+#define ZONE_MIN (4 * GiB)
+
 enum {
     META_STEP = 64 * 1024,
     ZONE_STEP_MAX = 64 * 1024 * 1024,
     ZONE_STEP_SHIFT = 3, /* a zone grows by an eighth */
 };
-
-#define ZONE_MAX (512 * GiB)
-#define ZONE_MIN (4 * GiB)
 
 struct region {
     char *start;
@@ -19,6 +19,9 @@ struct region {
     size_t limit;
     bool zone;
 };
+
+/* Zones: a bit for each chunk for which huge pages were asked. */
+static _Atomic uint64_t huge_chunks[REGION_RUNS + 1][ZONE_MAX / CHUNK_BYTES / 64];
 
 static struct {
     struct lock lock;
@@ -120,6 +123,15 @@ static bool wants_huge(size_t offset)
            (mode == THP_ALWAYS || (mode == THP_AUTO && offset >= (size_t)conf_get(CONF_thp_start)));
 }
 
+/* For the chunks from `from` to `to`, offsets into a zone. */
+static void advise_huge(struct region *r, size_t from, size_t to)
+{
+    _Atomic uint64_t *chunks = huge_chunks[r - arena.regions];
+    for (size_t chunk = from / CHUNK_BYTES; chunk < to / CHUNK_BYTES; chunk++)
+        atomic_fetch_or(&chunks[chunk / 64], (uint64_t)1 << chunk % 64);
+    os_advise_huge(r->start + from, to - from);
+}
+
 static bool grow_zone(struct region *r, size_t bytes)
 {
     size_t from = r->committed;
@@ -129,7 +141,7 @@ static bool grow_zone(struct region *r, size_t bytes)
     if (!commit(r, upto) && !commit(r, align_up(bytes, CHUNK_BYTES)))
         return false;
     if (wants_huge(from))
-        os_advise_huge(r->start + from, r->committed - from);
+        advise_huge(r, from, r->committed);
     return true;
 }
 
@@ -147,6 +159,25 @@ bool arena_grow(enum arena_region region, size_t bytes)
     }
     lock_give(&arena.lock);
     return ok;
+}
+
+static void give_up_huge(enum arena_region zone, size_t chunk)
+{
+    uint64_t bit = (uint64_t)1 << chunk % 64;
+    _Atomic uint64_t *word = &huge_chunks[zone][chunk / 64];
+    if ((load_relaxed(word) & bit) != 0 && (atomic_fetch_and(word, ~bit) & bit) != 0)
+        os_advise_no_huge(arena.regions[zone].start + chunk * CHUNK_BYTES, CHUNK_BYTES);
+}
+
+bool arena_purge(enum arena_region zone, void *addr, size_t size)
+{
+    size_t from = (size_t)((char *)addr - arena.regions[zone].start), to = from + size;
+    for (size_t chunk = from / CHUNK_BYTES; chunk * CHUNK_BYTES < to; chunk++) {
+        bool whole = chunk * CHUNK_BYTES >= from && (chunk + 1) * CHUNK_BYTES <= to;
+        if (!whole)
+            give_up_huge(zone, chunk);
+    }
+    return os_purge(addr, size);
 }
 
 size_t arena_metadata_bytes(void)

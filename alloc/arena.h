@@ -50,6 +50,12 @@ size_t arena_committed(enum arena_region region);
  */
 bool arena_grow(enum arena_region region, size_t bytes);
 
+/*
+ * Gives memory of a zone back to the system; the pages read as zeros afterwards. False if the kernel refused.
+ * Chunks that this leaves with holes are no longer to be huge pages: the kernel would fill the holes again.
+ */
+bool arena_purge(enum arena_region zone, void *addr, size_t size);
+
 /* Address space committed for metadata. */
 size_t arena_metadata_bytes(void);
 

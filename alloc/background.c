@@ -24,15 +24,15 @@
  */
 _Atomic int background_state;
 
-enum { STACK_BYTES = 64 * 1024, TLS_BYTES = 16 * 1024, IDLE_MS = 1000, LINGER_PASSES = 3 };
+enum { STACK_BYTES = 64 * 1024, TLS_BYTES = 16 * 1024, IDLE_MS = 1000, LINGER_PASSES = 2 };
 
 static struct {
     struct lock start_lock;
-    char *memory;        /* the thread's stack, then its thread-local block */
-    _Atomic int alive;   /* thread id; the kernel clears it when the thread has left its stack */
-    _Atomic int wake;    /* futex of its sleep */
-    bool refused;        /* clone failed: give back from the program's own calls */
-    uint64_t drained_at; /* ms */
+    char *memory;                  /* the thread's stack, then its thread-local block */
+    _Atomic int alive;             /* thread id; the kernel clears it when the thread has left its stack */
+    _Atomic int wake;              /* futex of its sleep */
+    bool refused;                  /* clone failed: give back from the program's own calls */
+    uint64_t drained_at, swept_at; /* ms */
 } thread = {.start_lock = LOCK_INITIALIZER(LOCK_BACKGROUND)};
 
 static struct {
@@ -76,18 +76,37 @@ static void decay_step(void)
     lock_give(&maintain.lock);
 }
 
-/* Drains what has been idle for the option's time. Returns the slots drained. */
-static size_t drain_step(void)
+/* Drains what has been idle for the option's time. Returns whether there was anything. */
+static bool drain_step(uint64_t now)
 {
     int64_t idle = conf_get(CONF_cache_idle);
-    uint64_t now = os_now_ms();
     if (idle < 0 || now < thread.drained_at + (uint64_t)idle)
-        return 0;
+        return false;
     thread.drained_at = now;
     lock_take(&maintain.lock);
     size_t drained = tcache_drain(false);
     lock_give(&maintain.lock);
-    return drained;
+    return drained > 0;
+}
+
+static size_t sweep_locked(bool all)
+{
+    size_t waiting, done = span_sweep(all, &waiting);
+    add_relaxed(&maintain.purged_pages, done);
+    return done + waiting;
+}
+
+/* Sweeps twice in the time of option `decay`. Returns whether there was anything or will be. */
+static bool sweep_step(uint64_t now)
+{
+    int64_t decay = conf_get(CONF_decay);
+    if (decay <= 0 || now < thread.swept_at + (uint64_t)decay / 2)
+        return false;
+    thread.swept_at = now;
+    lock_take(&maintain.lock);
+    size_t pages = sweep_locked(false);
+    lock_give(&maintain.lock);
+    return pages > 0;
 }
 
 bool background_trim(void)
@@ -96,6 +115,7 @@ bool background_trim(void)
     tcache_flush();
     lock_take(&maintain.lock);
     tcache_drain(true);
+    sweep_locked(true);
     purge_locked(SIZE_MAX);
     decay_settle(&maintain.decay, load_relaxed(&decay_dirty_pages));
     lock_give(&maintain.lock);
@@ -126,36 +146,37 @@ static int64_t sleep_ms(void)
     return load_relaxed(&decay_dirty_pages) > 0 ? (int64_t)decay_epoch_ms() : IDLE_MS;
 }
 
-/* Something to do, now or later? Caches of threads that stay busy do not count: they are looked at every so often. */
-static bool has_work(size_t drained)
+/* Caches and spans in use do not count: they are looked at every so often. */
+static bool has_dirty_pages(void)
 {
-    return drained > 0 || (load_relaxed(&decay_dirty_pages) > 0 && conf_get(CONF_decay) >= 0);
+    return load_relaxed(&decay_dirty_pages) > 0 && conf_get(CONF_decay) >= 0;
 }
 
-/* The thread stays for a few more looks at the caches than have found nothing. */
+/* The thread stays for a few looks at caches and spans that find nothing. */
 static uint64_t linger_ms(void)
 {
-    int64_t idle = conf_get(CONF_cache_idle);
-    return LINGER_PASSES * (uint64_t)(idle > IDLE_MS ? idle : IDLE_MS);
+    int64_t idle = conf_get(CONF_cache_idle), decay = conf_get(CONF_decay),
+            longer = idle > decay ? idle : decay;
+    return LINGER_PASSES * (uint64_t)(longer > IDLE_MS ? longer : IDLE_MS);
 }
 
 static int run(void *unused)
 {
     (void)unused;
     os_syscall(SYS_prctl, PR_SET_NAME, (long)"sinter", 0, 0, 0, 0);
-    thread.drained_at = os_now_ms();
-    for (uint64_t busy_at = os_now_ms();;) {
+    uint64_t busy_at = thread.drained_at = thread.swept_at = os_now_ms();
+    for (;;) {
         os_futex_wait(&thread.wake, 0, sleep_ms());
-        decay_step();
-        size_t drained = drain_step();
         uint64_t now = os_now_ms();
-        if (has_work(drained))
+        decay_step();
+        bool drained = drain_step(now), swept = sweep_step(now);
+        if (drained || swept || has_dirty_pages())
             busy_at = now;
         if (now < busy_at + linger_ms() && conf_get(CONF_background))
             continue;
         atomic_store(&background_state, BACKGROUND_OFF);
         int off = BACKGROUND_OFF;
-        if (!has_work(0) || !conf_get(CONF_background) ||
+        if (!has_dirty_pages() || !conf_get(CONF_background) ||
             !atomic_compare_exchange_strong(&background_state, &off, BACKGROUND_ON))
             return 0;
     }

@@ -20,8 +20,9 @@ void background_start(void);
 /* After something was freed; no lock may be held. */
 static inline void background_poke(void)
 {
-    if (unlikely(load_relaxed(&decay_dirty_pages) >= BACKGROUND_PAGES &&
-                 atomic_load(&background_state) == BACKGROUND_OFF))
+    bool worth = load_relaxed(&decay_dirty_pages) >= BACKGROUND_PAGES ||
+                 load_relaxed(&decay_sparse_pages) >= BACKGROUND_PAGES;
+    if (unlikely(worth && atomic_load(&background_state) == BACKGROUND_OFF))
         background_start();
 }
 

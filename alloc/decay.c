@@ -3,6 +3,7 @@
 #include "conf.h"
 
 _Atomic size_t decay_dirty_pages;
+_Atomic size_t decay_sparse_pages;
 
 /* The curve in units of 1 / 65536, for an epoch of the given age (0 is the latest). */
 static uint64_t keep_factor(unsigned age)

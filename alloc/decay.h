@@ -31,4 +31,7 @@ void decay_settle(struct decay *decay, size_t dirty);
 /* Dirty pages of the whole allocator: free spans, free runs and cached mappings. */
 extern HIDDEN _Atomic size_t decay_dirty_pages;
 
+/* About as many pages' worth of slots became free in spans that stay in use, since the last span_sweep(). */
+extern HIDDEN _Atomic size_t decay_sparse_pages;
+
 #endif

@@ -87,6 +87,11 @@ void os_advise_huge(void *addr, size_t size)
     os_syscall(SYS_madvise, (long)addr, (long)size, MADV_HUGEPAGE, 0, 0, 0);
 }
 
+void os_advise_no_huge(void *addr, size_t size)
+{
+    os_syscall(SYS_madvise, (long)addr, (long)size, MADV_NOHUGEPAGE, 0, 0, 0);
+}
+
 uint64_t os_now_ms(void)
 {
     struct timespec now;

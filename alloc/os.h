@@ -57,6 +57,7 @@ void *os_remap(void *addr, size_t old_size, size_t new_size);
 bool os_purge(void *addr, size_t size);
 
 void os_advise_huge(void *addr, size_t size);
+void os_advise_no_huge(void *addr, size_t size);
 
 /* Milliseconds of the monotonic clock. */
 uint64_t os_now_ms(void);

@@ -3,7 +3,6 @@
 #include "decay.h"
 #include "fatal.h"
 #include "lock.h"
-#include "os.h"
 
 #include <string.h>
 
@@ -487,7 +486,7 @@ static size_t purge_stretches(uint32_t page, uint32_t pages, bool *clean)
         while (to < end && page_is_dirty(to))
             to++;
         if (to > page)
-            *clean &= os_purge(address(page), (size_t)(to - page) * PAGE_BYTES);
+            *clean &= arena_purge(REGION_RUNS, address(page), (size_t)(to - page) * PAGE_BYTES);
         done += to - page;
         for (page = to; page < end && !page_is_dirty(page); page++)
             ;

@@ -29,9 +29,12 @@ enum span_state {
 /* Numbers of spans serve as links; span 0 is never used, so that 0 means none. */
 struct span {
     _Atomic int32_t free_slots; /* added to after the bits are set, subtracted from under the bin's lock */
-    uint8_t state;              /* Synchronization: the bin's lock if IN_USE, otherwise the pool's */
+    _Atomic uint8_t state;      /* Synchronization: the bin's lock if IN_USE, otherwise the pool's */
+    _Atomic uint8_t bin;        /* the same */
     uint8_t list;               /* of the bin, by fullness; 0: in none. Synchronization: the bin's lock */
-    uint8_t bin;
+    /* A bit for each page. Synchronization: the bin's lock */
+    uint16_t populated;  /* may have memory: a slot on it was taken since it was last given back */
+    uint16_t idle;       /* populated, and all its slots were free at the last sweep and have been since */
     uint32_t prev, next; /* Synchronization: the lock of the list */
 } CACHE_ALIGNED;
 
@@ -129,6 +132,7 @@ static uint32_t pool_take(void)
         dirty_unlink(span);
     } else if ((span = pool.clean) != 0) {
         pool.clean = info(span)->next;
+        info(span)->populated = 0;
     } else {
         span = frontier_take();
     }
@@ -184,6 +188,7 @@ static uint32_t span_start_locked(struct bin *b, unsigned bin)
     }
     s->bin = (uint8_t)bin;
     s->list = 0;
+    s->idle = 0;
     s->state = SPAN_IN_USE;
     store_relaxed(&s->free_slots, (int32_t)slots);
     store_relaxed(arena_map_entry(span), (uint16_t)(bin * 16));
@@ -238,6 +243,19 @@ static uint64_t take_bits(_Atomic uint64_t *word, size_t most)
     return have ^ rest;
 }
 
+/* The pages of a span that [from, to), offsets into it, touches. */
+static uint16_t pages_touched(size_t from, size_t to)
+{
+    size_t first = from >> PAGE_BITS, last = (to - 1) >> PAGE_BITS;
+    return (uint16_t)((2u << last) - (1u << first));
+}
+
+static void populate_locked(struct span *s, uint16_t pages)
+{
+    s->populated |= pages;
+    s->idle &= (uint16_t)~pages;
+}
+
 /* Takes up to `want` slots of the span and writes them to end[-1], end[-2], ... Returns how many. */
 static size_t take_slots(uint32_t span, unsigned bin, void **end, size_t want)
 {
@@ -248,6 +266,11 @@ static size_t take_slots(uint32_t span, unsigned bin, void **end, size_t want)
     size_t got = 0;
     for (unsigned w = 0; w < words && got < want; w++) {
         uint64_t taken = take_bits(&word[w], want - got);
+        if (taken == 0)
+            continue;
+        size_t lowest = w * 64 + (size_t)__builtin_ctzll(taken),
+               highest = w * 64 + 63 - (size_t)__builtin_clzll(taken);
+        populate_locked(info(span), pages_touched(lowest * size, (highest + 1) * size));
         for (; taken != 0; taken &= taken - 1)
             end[-(ptrdiff_t)++got] = start + (w * 64 + (size_t)__builtin_ctzll(taken)) * size;
     }
@@ -341,6 +364,7 @@ static void settle(unsigned bin, uint32_t span)
         } else if (s->list != list_for(b, free_slots)) {
             list_unlink_locked(b, span);
             relist_locked(b, span);
+            add_relaxed(&decay_sparse_pages, SPAN_BYTES / PAGE_BYTES / LISTS);
         }
     }
     lock_give(&b->lock);
@@ -459,10 +483,137 @@ size_t span_purge(size_t most)
         for (size_t i = 0, j; i < n; i = j) {
             for (j = i + 1; j < n && batch[j] == batch[j - 1] + 1; j++)
                 ;
-            os_purge(address(batch[i]), (j - i) * SPAN_BYTES);
+            arena_purge(REGION_SPANS, address(batch[i]), (j - i) * SPAN_BYTES);
         }
         purge_attach(batch, n);
         done += n * (SPAN_BYTES / PAGE_BYTES);
+    }
+    return done;
+}
+
+/* ---- sweeping: single pages of spans in use ---- */
+
+/* The slots [*first, *end) have a part on the page. */
+static void page_slots(unsigned bin, unsigned page, uint32_t *first, uint32_t *end)
+{
+    uint32_t size = sizeclass_table[bin].size, slots = sizeclass_table[bin].slots;
+    *first = page * (uint32_t)PAGE_BYTES / size;
+    *end = (uint32_t)min_size(((page + 1) * (uint32_t)PAGE_BYTES + size - 1) / size, slots);
+}
+
+static bool page_is_free_locked(uint32_t span, unsigned bin, unsigned page)
+{
+    uint32_t slot, end;
+    page_slots(bin, page, &slot, &end);
+    bool any = slot < end;
+    while (slot < end) {
+        uint32_t bit = slot % 64, count = (uint32_t)min_size(64 - bit, end - slot);
+        uint64_t mask = (count == 64 ? ~(uint64_t)0 : ((uint64_t)1 << count) - 1) << bit;
+        if ((load_relaxed(&bits(span)[slot / 64]) & mask) != mask)
+            return false;
+        slot += count;
+    }
+    return any;
+}
+
+/* What a sweep has taken out of a span: pages to give back, and all the slots on them. */
+struct swept {
+    uint16_t pages;
+    int32_t count;
+    uint64_t slots[SLOT_WORDS];
+};
+
+/* Takes the slots [first, end), which are free, unless they are taken already for the page before. */
+static void sweep_claim_locked(uint32_t span, uint32_t first, uint32_t end, struct swept *swept)
+{
+    for (uint32_t slot = first; slot < end; slot++) {
+        uint64_t bit = (uint64_t)1 << slot % 64;
+        if (swept->slots[slot / 64] & bit)
+            continue;
+        swept->slots[slot / 64] |= bit;
+        swept->count++;
+        atomic_fetch_and_explicit(&bits(span)[slot / 64], ~bit, memory_order_acquire);
+    }
+}
+
+/* Which populated pages can go; the others that are free are noted for the next sweep. */
+static uint16_t sweep_choose_locked(uint32_t span, bool all, size_t *waiting)
+{
+    struct span *s = info(span);
+    uint16_t free_pages = 0;
+    for (unsigned page = 0; page < SPAN_BYTES / PAGE_BYTES; page++) {
+        if ((s->populated >> page & 1) && page_is_free_locked(span, s->bin, page))
+            free_pages |= (uint16_t)(1u << page);
+    }
+    uint16_t chosen = all ? free_pages : free_pages & s->idle;
+    s->idle = free_pages & (uint16_t)~chosen;
+    *waiting += (size_t)__builtin_popcount(s->idle);
+    return chosen;
+}
+
+static void sweep_take_locked(uint32_t span, unsigned bin, struct swept *swept)
+{
+    struct span *s = info(span);
+    for (unsigned page = 0; page < SPAN_BYTES / PAGE_BYTES; page++) {
+        uint32_t first, end;
+        if (!(swept->pages >> page & 1))
+            continue;
+        page_slots(bin, page, &first, &end);
+        sweep_claim_locked(span, first, end, swept);
+    }
+    s->populated &= (uint16_t)~swept->pages;
+    list_unlink_locked(&bins[bin], span);
+    sub_relaxed(&s->free_slots, swept->count);
+    relist_locked(&bins[bin], span);
+}
+
+static void sweep_span(uint32_t span, bool all, struct swept *swept, size_t *waiting)
+{
+    struct span *s = info(span);
+    unsigned bin = s->bin; /* a hint until the lock is held */
+    swept->pages = 0;
+    if (s->state != SPAN_IN_USE || bin == 0 || load_relaxed(&s->free_slots) <= 0)
+        return;
+    lock_take(&bins[bin].lock);
+    if (s->state == SPAN_IN_USE && s->bin == bin) {
+        *swept = (struct swept){.pages = sweep_choose_locked(span, all, waiting)};
+        if (swept->pages != 0)
+            sweep_take_locked(span, bin, swept);
+    }
+    lock_give(&bins[bin].lock);
+}
+
+/* Gives the pages to the system and the slots to their span, whose they were: nobody else could use either. */
+static size_t sweep_finish(uint32_t span, const struct swept *swept)
+{
+    unsigned bin = info(span)->bin, n = (unsigned)__builtin_popcount(swept->pages);
+    for (unsigned page = 0; page < SPAN_BYTES / PAGE_BYTES;) {
+        unsigned to = page;
+        while (to < SPAN_BYTES / PAGE_BYTES && (swept->pages >> to & 1))
+            to++;
+        if (to > page)
+            arena_purge(REGION_SPANS, address(span) + page * PAGE_BYTES, (to - page) * PAGE_BYTES);
+        page = to + 1;
+    }
+    for (unsigned w = 0; w < words_of(bin); w++) {
+        if (swept->slots[w] != 0)
+            atomic_fetch_or_explicit(&bits(span)[w], swept->slots[w], memory_order_release);
+    }
+    add_free(bin, span, swept->count);
+    return n;
+}
+
+size_t span_sweep(bool all, size_t *waiting)
+{
+    size_t done = 0;
+    uint32_t end = pool.frontier;
+    *waiting = 0;
+    store_relaxed(&decay_sparse_pages, 0);
+    for (uint32_t span = 1; span < end; span++) {
+        struct swept swept;
+        sweep_span(span, all, &swept, waiting);
+        if (swept.pages != 0)
+            done += sweep_finish(span, &swept);
     }
     return done;
 }

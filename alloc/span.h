@@ -49,6 +49,12 @@ struct span_location span_find(const void *p);
 /* Gives up to `most` pages of free spans back to the system, oldest first. Returns how many. */
 size_t span_purge(size_t most);
 
+/*
+ * Gives back those pages in spans in use on which every slot has been free since the last call (all: is free).
+ * Returns how many; *waiting is how many the next call may give back.
+ */
+size_t span_sweep(bool all, size_t *waiting);
+
 struct span_stats {
     size_t spans; /* in use */
     size_t dirty_pages;
