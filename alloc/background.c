@@ -7,7 +7,8 @@
 #include "meta.h"
 #include "os.h"
 #include "run.h"
-#include "span.h"
+#include "span_pool.h"
+#include "span_sweep.h"
 #include "tcache.h"
 
 #include <errno.h>

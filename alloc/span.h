@@ -46,23 +46,11 @@ static inline bool span_zone_contains(const void *p)
 /* What lies at `p`, an address in the span zone. `bin` is 0 also for the waste behind the last slot. */
 struct span_location span_find(const void *p);
 
-/* Gives up to `most` pages of free spans back to the system, oldest first. Returns how many. */
-size_t span_purge(size_t most);
-
-/*
- * Gives back those pages in spans in use on which every slot has been free since the last call (all: is free).
- * Returns how many; *waiting is how many the next call may give back.
- */
-size_t span_sweep(bool all, size_t *waiting);
-
 struct span_stats {
     size_t spans; /* in use */
     size_t dirty_pages;
     size_t slot_bytes; /* of all slots that are not free */
 };
-
-/* Pages of free spans that may have memory behind them. */
-size_t span_dirty_pages(void);
 
 void span_stats(struct span_stats *stats);
 
