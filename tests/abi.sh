@@ -5,7 +5,7 @@ takes_library "$builddir/abi"
 abi() { within 120 env SINTER_CONF="$1" LD_PRELOAD="$SINTER_LIB" "$builddir/abi"; }
 operators() { within 120 env SINTER_CONF="$1" LD_PRELOAD="$SINTER_LIB" "$builddir/operators"; }
 
-for conf in "" check:on zero_on_free:on randomize:on tcache:off decay:0 thp:always; do
+for conf in "" check:on zero_on_free:on randomize:on cache:off decay:0 thp:always; do
   step "abi, ${conf:-default}" abi "$conf"
   step "operators, ${conf:-default}" operators "$conf"
 done

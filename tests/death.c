@@ -21,7 +21,7 @@
 __attribute__((weak)) void free_sized(void *, size_t);
 __attribute__((weak)) void free_aligned_sized(void *, size_t, size_t);
 
-enum { SMALL = 64, LARGE = 128 << 10, HUGE = 64 << 20 };
+enum { SMALL = 64, LARGE = 128 << 10, HUGE = 256 << 20 };
 
 /* Tells the parent the addresses, just before the misuse. */
 static void *about(void *pointer, void *block)
@@ -76,22 +76,36 @@ static void double_aba(void)
     free(hidden(about(a, a)));
 }
 
-/* After so many frees of its class that the thread cache has been flushed, several times over. */
-static void double_after_traffic(void)
+/*
+ * After so many frees of its class that the thread cache has been flushed several times over; `rest` of a hundred
+ * blocks stay allocated and with them the spans. Where the cache takes the block a second time, it must be found out
+ * when the blocks handed out since are freed.
+ */
+static void free_twice_after_traffic(int rest)
 {
     enum { N = 50000 };
     static void *p[N];
     for (int i = 0; i < N; i++)
         p[i] = malloc(SMALL);
-    void *a = p[100];
-    for (int i = 0; i < N; i++)
-        free(p[i]);
+    void *a = p[199];
+    for (int i = 0; i < N; i++) {
+        if (i % 100 >= rest)
+            free(p[i]);
+    }
     free(hidden(about(a, a)));
-    /* The cache may take it at first, but not keep it unnoticed. */
     for (int i = 0; i < N; i++)
         p[i] = malloc(SMALL);
     for (int i = 0; i < N; i++)
         free(p[i]);
+}
+
+static void double_after_traffic(void)
+{
+    free_twice_after_traffic(10);
+}
+static void double_in_emptied_span(void)
+{
+    free_twice_after_traffic(0);
 }
 
 static void double_aligned(void)
@@ -219,11 +233,10 @@ static void invalid_realloc(void)
     (void)!realloc(hidden(about(block, block)), 100);
 }
 
-/* In the arena, but so far above every block that nothing was ever there. */
+/* In the arena, among spans that nothing has used yet. */
 static void no_block(void)
 {
-    char *p = (char *)(((uintptr_t)live(LARGE) & ~(uintptr_t)0xfff) + ((uintptr_t)1 << 36));
-    foreign(p);
+    foreign((char *)live(SMALL) + (3 << 19));
 }
 
 static void works(void)
@@ -234,6 +247,7 @@ static void works(void)
 }
 
 #define DOUBLE(call, what) "sinter: " call "(): double free of %P (" what ", already free)"
+#define NO_BLOCK(call)     "sinter: " call "(): invalid pointer %P (no block there)"
 #define INTERIOR(call, what, rest)                                                                           \
     "sinter: " call "(): pointer %P into a block (" what " at %B, offset " rest ")"
 #define FOREIGN(call) "sinter: " call "(): invalid pointer %P (not memory of Sinter)"
@@ -247,20 +261,24 @@ static const struct death {
 } cases[] = {
     {"double-small", "", double_small, SIGABRT, DOUBLE("free", "64-byte block")},
     {"double-small-check", "check:on", double_small, SIGABRT, DOUBLE("free", "64-byte block")},
-    {"double-small-no-cache", "tcache:off", double_small, SIGABRT, DOUBLE("free", "64-byte block")},
+    {"double-small-no-cache", "cache:off", double_small, SIGABRT, DOUBLE("free", "64-byte block")},
     {"double-aba-check", "check:on", double_aba, SIGABRT, DOUBLE("free", "64-byte block")},
-    {"double-aba-no-cache", "tcache:off", double_aba, SIGABRT, DOUBLE("free", "64-byte block")},
+    {"double-aba-no-cache", "cache:off", double_aba, SIGABRT, DOUBLE("free", "64-byte block")},
     {"double-after-traffic", "", double_after_traffic, SIGABRT, DOUBLE("free", "64-byte block")},
     {"double-after-traffic-check", "check:on", double_after_traffic, SIGABRT,
      DOUBLE("free", "64-byte block")},
     {"double-after-traffic-randomize", "check:on,randomize:on", double_after_traffic, SIGABRT,
      DOUBLE("free", "64-byte block")},
+    {"double-in-emptied-span", "", double_in_emptied_span, SIGABRT,
+     DOUBLE("free", "64-byte block") "\n" NO_BLOCK("free")},
     {"double-aligned", "", double_aligned, SIGABRT, DOUBLE("free", "64-byte block")},
     {"double-zeroed", "check:on,zero_on_free:on", double_small, SIGABRT, DOUBLE("free", "64-byte block")},
-    {"double-large", "", double_large, SIGABRT, DOUBLE("free", "131072-byte run")},
-    {"double-huge", "", double_huge, SIGABRT, DOUBLE("free", "67108864-byte mapping") "\n" FOREIGN("free")},
+    {"double-large", "", double_large, SIGABRT,
+     DOUBLE("free", "131072-byte run") "\n" DOUBLE("free", "page run")},
+    {"double-huge", "", double_huge, SIGABRT, DOUBLE("free", "268435456-byte mapping") "\n" FOREIGN("free")},
     {"double-realloc", "check:on", double_realloc, SIGABRT, DOUBLE("realloc", "64-byte block")},
-    {"double-realloc-large", "", double_realloc_large, SIGABRT, DOUBLE("realloc", "131072-byte run")},
+    {"double-realloc-large", "", double_realloc_large, SIGABRT,
+     DOUBLE("realloc", "131072-byte run") "\n" DOUBLE("realloc", "page run")},
     {"double-sized", "check:on", double_sized, SIGABRT, DOUBLE("free_sized", "64-byte block")},
     {"interior-small", "", interior_small, SIGABRT, INTERIOR("free", "64-byte block", "16, allocated")},
     {"interior-small-check", "check:on", interior_small, SIGABRT,
@@ -271,9 +289,10 @@ static const struct death {
     {"interior-large", "", interior_large, SIGABRT, INTERIOR("free", "131072-byte run", "16, allocated")},
     {"interior-large-page", "", interior_large_page, SIGABRT,
      INTERIOR("free", "131072-byte run", "12288, allocated")},
-    {"interior-huge", "", interior_huge, SIGABRT, INTERIOR("free", "67108864-byte mapping", "16, allocated")},
+    {"interior-huge", "", interior_huge, SIGABRT,
+     INTERIOR("free", "268435456-byte mapping", "16, allocated")},
     {"interior-huge-page", "", interior_huge_page, SIGABRT,
-     INTERIOR("free", "67108864-byte mapping", "4096, allocated")},
+     INTERIOR("free", "268435456-byte mapping", "4096, allocated")},
     {"interior-realloc", "", interior_realloc, SIGABRT,
      INTERIOR("realloc", "64-byte block", "16, allocated")},
     {"interior-usable-size", "", usable_interior, SIGABRT,
@@ -286,7 +305,7 @@ static const struct death {
     {"invalid-mmap", "", invalid_mmap, SIGABRT, FOREIGN("free")},
     {"invalid-realloc", "", invalid_realloc, SIGABRT, FOREIGN("realloc")},
     {"invalid-usable-size", "", invalid_usable, SIGABRT, FOREIGN("malloc_usable_size")},
-    {"no-block", "", no_block, SIGABRT, "sinter: free(): invalid pointer %P (no block there)"},
+    {"no-block", "", no_block, SIGABRT, NO_BLOCK("free")},
     {"option-unknown", "foo:1", works, 0,
      "sinter: SINTER_CONF: unknown option 'foo' (SINTER_CONF=help:on lists them)"},
     {"option-unknown-among-others", "check:on,foo:1", works, 0,

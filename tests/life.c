@@ -135,13 +135,13 @@ static void reap(pid_t pid)
     REQUIRE(WIFEXITED(status) && WEXITSTATUS(status) == 0);
 }
 
-/* Forks a child that does `work` and ends well. */
-static pid_t fork_to(void *(*work)(void *))
+/* Forks a child that does its work and ends well. */
+static pid_t fork_to(void *(*work)(void *), void *arg)
 {
     pid_t pid = fork();
     if (pid == 0) {
         alarm(20);
-        work(NULL);
+        work(arg);
         _exit(0);
     }
     return pid;
@@ -408,7 +408,7 @@ static void fork_case(void)
 static void *forking(void *arg)
 {
     for (int i = 0; i < 30; i++) {
-        pid_t pid = fork_to(short_life);
+        pid_t pid = fork_to(short_life, NULL);
         churn_once(50);
         reap(pid);
     }
@@ -463,7 +463,7 @@ static volatile sig_atomic_t handled;
 static void fork_in_handler(int signal)
 {
     (void)signal;
-    reap(fork_to(short_life));
+    reap(fork_to(short_life, NULL));
     handled++;
 }
 
@@ -509,41 +509,90 @@ static size_t exhaust(size_t size)
     return n * size;
 }
 
-static void limited(void)
+/* Blocks of one size, twice over: what was freed must serve again. */
+static void *exhaust_one(void *arg)
 {
-    volatile char stack[256 << 10]; /* the stack can't grow either once the limit is reached */
-    for (size_t i = 0; i < sizeof stack; i += 4096)
-        stack[i] = 1;
-    static const size_t sizes[] = {32000, 100000, 1 << 20, 20 << 20, 100000, 32000};
-    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
-        size_t got = exhaust(sizes[i]);
+    size_t size = (size_t)(uintptr_t)arg;
+    for (int round = 0; round < 2; round++) {
+        size_t got = exhaust(size);
         if (got < (size_t)100 << 20)
-            dprintf(STDERR_FILENO, "life: only %zu MiB in blocks of %zu\n", got >> 20, sizes[i]);
+            dprintf(STDERR_FILENO, "life: only %zu MiB in blocks of %zu, round %d\n", got >> 20, size, round);
         REQUIRE(got >= (size_t)100 << 20);
         churn_once(2000);
     }
+    return NULL;
+}
+
+static void limited(bool mixed)
+{
+    static const size_t sizes[] = {32000, 100000, 1 << 20, 20 << 20, 100000, 32000};
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        if (mixed)
+            exhaust_one((void *)sizes[i]);
+        else
+            reap(fork_to(exhaust_one, (void *)sizes[i]));
+    }
+}
+
+/* The stack can't grow either once the limit is reached. */
+__attribute__((noinline)) static void grow_stack(void)
+{
+    volatile char stack[512 << 10];
+    for (size_t i = 0; i < sizeof stack; i += 4096)
+        stack[i] = 1;
+}
+
+static void set_limit(void)
+{
+    struct rlimit limit = {.rlim_cur = (rlim_t)700 << 20, .rlim_max = RLIM_INFINITY};
+    churn_once(2000);
+    REQUIRE(setrlimit(RLIMIT_AS, &limit) == 0);
 }
 
 static void limit_inside_case(void)
 {
-    churn_once(2000);
-    struct rlimit limit = {.rlim_cur = status_kib("VmSize:") * 1024 + ((rlim_t)400 << 20),
-                           .rlim_max = RLIM_INFINITY};
-    REQUIRE(setrlimit(RLIMIT_AS, &limit) == 0);
-    limited();
+    grow_stack();
+    set_limit();
+    limited(false);
 }
 
-/* Run under ulimit -v 1000000. */
+/* What blocks of one size have given back must serve those of another. */
+static void limit_inside_mixed_case(void)
+{
+    grow_stack();
+    set_limit();
+    limited(true);
+}
+
+/* Address space that the allocator holds in reserve must not be what the rest of the process lacks. */
+static void limit_inside_others_case(void)
+{
+    set_limit();
+    grow_stack();
+    void *p = mmap(NULL, 100 << 20, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    REQUIRE(p != MAP_FAILED);
+    pthread_t t;
+    REQUIRE(pthread_create(&t, NULL, short_life, NULL) == 0);
+    REQUIRE(pthread_join(t, NULL) == 0);
+}
+
+/* These run under ulimit -v 1000000. */
 static void limit_outside_case(void)
 {
     struct rlimit limit;
+    grow_stack();
     REQUIRE(getrlimit(RLIMIT_AS, &limit) == 0 && limit.rlim_cur == (rlim_t)1000000 * 1024);
     pthread_t t;
     for (int i = 0; i < 20; i++) {
         REQUIRE(pthread_create(&t, NULL, short_life, NULL) == 0);
         REQUIRE(pthread_join(t, NULL) == 0);
     }
-    limited();
+    limited(false);
+}
+
+static void limit_outside_mixed_case(void)
+{
+    limited(true);
 }
 
 /* Run under overcommit mode 2. */
@@ -555,7 +604,7 @@ static void overcommit_case(void)
     REQUIRE(p);
     memset(p, 1, 200 << 20);
     free(p);
-    reap(fork_to(short_life));
+    reap(fork_to(short_life, NULL));
     background_stop();
 }
 
@@ -570,7 +619,7 @@ static void close_all_case(void)
     memset(p, 1, 100 << 20);
     free(p);
     malloc_trim(0);
-    reap(fork_to(short_life));
+    reap(fork_to(short_life, NULL));
     background_stop();
 }
 
@@ -629,7 +678,7 @@ static void dlopen_library_case(const char *library)
         for (int k = 0; k < 4; k++)
             pthread_join(t[k], NULL);
         use_loaded(NULL);
-        reap(fork_to(use_loaded));
+        reap(fork_to(use_loaded, NULL));
         churn_once(100);
         REQUIRE(dlclose(handle) == 0);
         use_loaded(NULL); /* it must have stayed: threads and exit handlers of its own may be alive */
@@ -659,6 +708,9 @@ static const struct {
     {"handler", handler_case, NULL},
     {"limit_inside", limit_inside_case, NULL},
     {"limit_outside", limit_outside_case, NULL},
+    {"limit_inside_others", limit_inside_others_case, NULL},
+    {"limit_inside_mixed", limit_inside_mixed_case, NULL},
+    {"limit_outside_mixed", limit_outside_mixed_case, NULL},
     {"overcommit", overcommit_case, NULL},
     {"close_all", close_all_case, NULL},
     {"dlopen", NULL, dlopen_case},

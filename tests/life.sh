@@ -13,7 +13,8 @@ pthread_exit_case() {
   [ "$(within 90 env LD_PRELOAD="$SINTER_LIB" "$life" pthread_exit)" = "outlived main" ]
 }
 
-for case in start destructors handover threads exit fork fork_threads vfork spawn handler close_all limit_inside; do
+for case in start destructors handover threads exit fork fork_threads vfork spawn handler close_all limit_inside \
+  limit_inside_others limit_inside_mixed; do
   step "$case" run "$case"
 done
 for case in start hook fork; do
@@ -21,6 +22,7 @@ for case in start hook fork; do
 done
 step "main ends with pthread_exit" pthread_exit_case
 step "ulimit -v 1000000" limited limit_outside
+step "ulimit -v 1000000, mixed sizes" limited limit_outside_mixed
 step "dlopen and dlclose" run dlopen "$hook"
 step "dlopen of the library itself" within 90 "$life" dlopen_library "$SINTER_LIB"
 

@@ -5,7 +5,7 @@ takes_library "$builddir/model" -n 0
 
 total=${CHECK_LONG_SECONDS:-3600}
 log=check-long.log
-confs=("" check:on randomize:on "" zero_on_free:on tcache:off "" decay:0 thp:always
+confs=("" check:on randomize:on "" zero_on_free:on cache:off "" decay:0 thp:always
   check:on,zero_on_free:on,randomize:on,decay:0)
 threads=(1 4 2 8 1 3 16)
 end=$((SECONDS + total)) runs=0

@@ -7,7 +7,7 @@ model() {
   within 120 env SINTER_CONF="$conf" "$builddir/model-internal" "$@"
 }
 
-for conf in "" check:on tcache:off randomize:on,zero_on_free:on,decay:0; do
+for conf in "" check:on cache:off randomize:on,zero_on_free:on,decay:0; do
   step "${conf:-default}, one thread" model "$conf" -s 1 -d 3
   step "${conf:-default}, four threads" model "$conf" -s 2 -d 3 -t 4
 done

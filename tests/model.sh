@@ -8,7 +8,7 @@ model() {
   within 120 env SINTER_CONF="$conf" LD_PRELOAD="$SINTER_LIB" "$builddir/model" "$@"
 }
 
-for conf in "" check:on zero_on_free:on randomize:on decay:0 tcache:off thp:always \
+for conf in "" check:on zero_on_free:on randomize:on decay:0 cache:off thp:always \
   check:on,zero_on_free:on,randomize:on,decay:0; do
   step "${conf:-default}, one thread" model "$conf" -s 1 -d 2
   step "${conf:-default}, four threads" model "$conf" -s 2 -d 2 -t 4
