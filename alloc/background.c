@@ -7,6 +7,7 @@
 #include "meta.h"
 #include "os.h"
 #include "run.h"
+#include "span.h"
 #include "span_pool.h"
 #include "span_sweep.h"
 #include "tcache.h"
@@ -110,6 +111,16 @@ static bool sweep_step(uint64_t now)
     return pages > 0;
 }
 
+void background_check(void)
+{
+    if (!SINTER_DEBUG)
+        return;
+    lock_take(&maintain.lock);
+    span_check();
+    run_check();
+    lock_give(&maintain.lock);
+}
+
 bool background_trim(void)
 {
     uint64_t before = load_relaxed(&maintain.purged_pages);
@@ -120,6 +131,7 @@ bool background_trim(void)
     purge_locked(SIZE_MAX);
     decay_settle(&maintain.decay, load_relaxed(&decay_dirty_pages));
     lock_give(&maintain.lock);
+    background_check();
     return load_relaxed(&maintain.purged_pages) != before;
 }
 

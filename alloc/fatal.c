@@ -5,7 +5,7 @@
 
 #include <stdlib.h>
 
-static void say(const char *format, va_list args)
+__attribute__((format(printf, 1, 0))) static void say(const char *format, va_list args)
 {
     char line[512];
     struct fmt f;

@@ -110,6 +110,7 @@ __attribute__((constructor(101))) static void at_start(void)
 
 __attribute__((destructor(101))) static void at_exit(void)
 {
+    background_check();
     int64_t mode = conf_get(CONF_stats);
     if (mode == STATS_ON)
         stats_print_text(2);
