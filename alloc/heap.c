@@ -87,7 +87,7 @@ size_t heap_usable_size(const void *p, const char *call)
 {
     if (span_zone_contains(p)) {
         struct span_location at = span_find(p);
-        if (unlikely(at.bin == 0 || at.offset != 0 || at.free))
+        if (unlikely(at.bin == 0 || at.offset != 0 || at.free || tcache_holds_last(at.bin, p)))
             misuse_bad_pointer(call, p);
         return sizeclass_table[at.bin].size;
     }

@@ -86,23 +86,32 @@ void stats_read(struct sinter_stats *stats)
     };
 }
 
+struct class_row {
+    size_t size, live, cached, spans;
+    bool first;
+};
+
 /* One row for each size class in use, by `row`. */
-static void each_bin(struct fmt *f,
-                     void (*row)(struct fmt *f, size_t size, size_t live, size_t cached, size_t spans))
+static void each_bin(struct fmt *f, void (*row)(struct fmt *f, const struct class_row *c))
 {
+    bool first = true;
     for (unsigned bin = 1; bin < BIN_COUNT; bin++) {
         size_t slots, spans, cached = tcache_bin_slots(bin);
         span_bin_stats(bin, &slots, &spans);
-        if (spans > 0)
-            row(f, sizeclass_table[bin].size, slots > cached ? slots - cached : 0, cached, spans);
+        if (spans == 0)
+            continue;
+        struct class_row c = {sizeclass_table[bin].size, slots > cached ? slots - cached : 0, cached, spans,
+                              first};
+        row(f, &c);
+        first = false;
     }
 }
 
-static void text_row(struct fmt *f, size_t size, size_t live, size_t cached, size_t spans)
+static void text_row(struct fmt *f, const struct class_row *c)
 {
-    size_t room = spans * (SPAN_BYTES / size);
-    fmt_print(f, "  %8zu %12zu %12zu %10zu %5zu%%\n", size, live, cached, spans,
-              room > 0 ? live * 100 / room : 0);
+    size_t room = c->spans * (SPAN_BYTES / c->size);
+    fmt_print(f, "  %8zu %12zu %12zu %10zu %5zu%%\n", c->size, c->live, c->cached, c->spans,
+              c->live * 100 / room);
 }
 
 long stats_print_text(int fd)
@@ -122,9 +131,10 @@ long stats_print_text(int fd)
     return fmt_flush(&f);
 }
 
-static void json_row(struct fmt *f, size_t size, size_t live, size_t cached, size_t spans)
+static void json_row(struct fmt *f, const struct class_row *c)
 {
-    fmt_print(f, ",{\"size\":%zu,\"allocated\":%zu,\"cached\":%zu,\"spans\":%zu}", size, live, cached, spans);
+    fmt_print(f, "%s{\"size\":%zu,\"allocated\":%zu,\"cached\":%zu,\"spans\":%zu}", c->first ? "" : ",",
+              c->size, c->live, c->cached, c->spans);
 }
 
 long stats_print_json(int fd)
@@ -138,8 +148,7 @@ long stats_print_json(int fd)
               os_syscall(SYS_getpid, 0, 0, 0, 0, 0, 0));
     for (size_t i = 0; i < ARRAY_LEN(fields); i++)
         fmt_print(&f, ",\"%s\":%lu", fields[i].name, value_of(&stats, &fields[i]));
-    /* The list starts with an empty element's place, so that each row can start with a comma. */
-    fmt_print(&f, ",\"classes\":[{\"size\":0,\"allocated\":0,\"cached\":0,\"spans\":0}");
+    fmt_print(&f, ",\"classes\":[");
     each_bin(&f, json_row);
     fmt_print(&f, "]}\n");
     return fmt_flush(&f);

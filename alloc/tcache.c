@@ -400,6 +400,11 @@ void tcache_free(unsigned bin, void *slot, const char *call)
     background_poke_cache(held);
 }
 
+bool tcache_holds_last(unsigned bin, const void *slot)
+{
+    return load_relaxed((shared_slot *)(load_relaxed(&tcache_tls.bins[bin].top) - 1)) == slot;
+}
+
 bool tcache_holds(unsigned bin, const void *slot)
 {
     struct tcache *c = own_cache();

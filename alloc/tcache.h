@@ -43,6 +43,9 @@ void tcache_init(void);
 void *tcache_alloc(unsigned bin);
 void tcache_free(unsigned bin, void *slot, const char *call);
 
+/* Is the slot the last that the calling thread has freed of its bin? Cheap enough to ask always. */
+bool tcache_holds_last(unsigned bin, const void *slot);
+
 /* Is the slot in the calling thread's own cache? For messages: it searches. */
 bool tcache_holds(unsigned bin, const void *slot);
 
