@@ -161,6 +161,20 @@ bool arena_grow(enum arena_region region, size_t bytes)
     return ok;
 }
 
+void arena_shrink(enum arena_region zone, size_t bytes)
+{
+    struct region *r = &arena.regions[zone];
+    size_t upto = align_up(bytes, CHUNK_BYTES);
+    lock_take(&arena.lock);
+    if (upto < r->committed) {
+        if (!arena.reserved)
+            os_unmap(r->start + upto, r->committed - upto);
+        if (!arena.reserved || os_decommit(r->start + upto, r->committed - upto) == 0)
+            r->committed = upto;
+    }
+    lock_give(&arena.lock);
+}
+
 static void give_up_huge(enum arena_region zone, size_t chunk)
 {
     uint64_t bit = (uint64_t)1 << chunk % 64;

@@ -50,6 +50,9 @@ size_t arena_committed(enum arena_region region);
  */
 bool arena_grow(enum arena_region region, size_t bytes);
 
+/* Takes the end of a zone, beyond `bytes` from its start, out of use, so that others can have what it counts for. */
+void arena_shrink(enum arena_region zone, size_t bytes);
+
 /*
  * Gives memory of a zone back to the system; the pages read as zeros afterwards. False if the kernel refused.
  * Chunks that this leaves with holes are no longer to be huge pages: the kernel would fill the holes again.

@@ -135,6 +135,13 @@ bool background_trim(void)
     return load_relaxed(&maintain.purged_pages) != before;
 }
 
+void background_reclaim(void)
+{
+    background_trim();
+    span_pool_retract();
+    run_retract();
+}
+
 void background_stats(struct background_stats *stats)
 {
     *stats = (struct background_stats){

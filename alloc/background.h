@@ -38,6 +38,9 @@ static inline void background_poke_cache(size_t bytes)
 /* Gives everything that is free back to the system, now. Returns whether there was anything. */
 bool background_trim(void);
 
+/* Memory is short: gives back everything that is free, and the free ends of the zones with it. */
+void background_reclaim(void);
+
 /* With --enable-debug: walks spans and runs and dies if an invariant is broken. */
 void background_check(void);
 

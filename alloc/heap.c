@@ -18,12 +18,9 @@ static void *out_of_memory(void)
     return NULL;
 }
 
-/* A block beyond the size classes. */
-static void *alloc_large(size_t size, size_t align, bool zero)
+/* A run, or a mapping where a run is too small or the zone exhausted. */
+static void *try_large(size_t size, size_t align, bool zero)
 {
-    if (unlikely(size > PTRDIFF_MAX))
-        return out_of_memory();
-    heap_init();
     if (size <= RUN_MAX && align <= RUN_MAX) {
         void *p = run_alloc(size, align);
         if (p != NULL && zero)
@@ -33,19 +30,45 @@ static void *alloc_large(size_t size, size_t align, bool zero)
     }
     bool zeroed;
     void *p = huge_alloc(size, align, &zeroed);
-    if (p == NULL)
-        return out_of_memory();
-    if (zero && !zeroed)
+    if (p != NULL && zero && !zeroed)
         memset(p, 0, size);
     return p;
+}
+
+/* A block beyond the size classes. */
+static void *alloc_large(size_t size, size_t align, bool zero)
+{
+    if (unlikely(size > PTRDIFF_MAX))
+        return out_of_memory();
+    heap_init();
+    void *p = try_large(size, align, zero);
+    if (unlikely(p == NULL)) {
+        background_reclaim();
+        p = try_large(size, align, zero);
+    }
+    return likely(p != NULL) ? p : out_of_memory();
+}
+
+static void *alloc_from_bin(unsigned bin)
+{
+    void *p = heap_pop(heap_bin(bin * sizeof(struct tcache_bin), 0));
+    return likely(p != NULL) ? p : tcache_alloc(bin);
+}
+
+/* No span is to be had: the other zone may hold what is free. */
+static COLD void *alloc_short(unsigned bin, size_t size, size_t align)
+{
+    background_reclaim();
+    void *p = alloc_from_bin(bin);
+    return p != NULL ? p : alloc_large(size, align, false);
 }
 
 void *heap_malloc_empty(size_t size)
 {
     heap_init();
-    void *p = tcache_alloc(sizeclass_bin(size));
-    /* When the span zone cannot grow, the run zone may still have free pages. */
-    return likely(p != NULL) ? p : alloc_large(size, 1, false);
+    unsigned bin = sizeclass_bin(size);
+    void *p = tcache_alloc(bin);
+    return likely(p != NULL) ? p : alloc_short(bin, size, 1);
 }
 
 void *heap_malloc_beyond(size_t size)
@@ -160,8 +183,6 @@ void *heap_memalign(size_t align, size_t size)
     unsigned bin = sizeclass_bin_aligned(size, align);
     if (bin == 0)
         return alloc_large(max_size(size, 1), align, false);
-    void *p = heap_pop(heap_bin(bin * sizeof(struct tcache_bin), 0));
-    if (p == NULL)
-        p = tcache_alloc(bin);
-    return likely(p != NULL) ? p : alloc_large(max_size(size, 1), align, false);
+    void *p = alloc_from_bin(bin);
+    return likely(p != NULL) ? p : alloc_short(bin, max_size(size, 1), align);
 }

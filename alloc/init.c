@@ -15,6 +15,7 @@
 #include "stats.h"
 #include "tcache.h"
 
+#include <fcntl.h>
 #include <pthread.h>
 #include <string.h>
 #include <unistd.h>
@@ -101,11 +102,24 @@ static void fork_child(void)
     background_fork_child();
 }
 
+/* A copy of stderr for the statistics: programs close theirs in exit handlers that run before ours. */
+enum { STATS_FD_LEAST = 200 };
+
+static int stats_fd = 2;
+
+static void keep_stderr(void)
+{
+    long fd = os_syscall(SYS_fcntl, 2, F_DUPFD_CLOEXEC, STATS_FD_LEAST, 0, 0, 0);
+    stats_fd = fd >= 0 ? (int)fd : 2;
+}
+
 /* Early, so that the handlers of others, which may allocate, run before ours in the parent and after in the child. */
 __attribute__((constructor(101))) static void at_start(void)
 {
     heap_init();
     pthread_atfork(fork_prepare, fork_parent, fork_child);
+    if (conf_get(CONF_stats) != STATS_OFF)
+        keep_stderr();
 }
 
 __attribute__((destructor(101))) static void at_exit(void)
@@ -113,7 +127,7 @@ __attribute__((destructor(101))) static void at_exit(void)
     background_check();
     int64_t mode = conf_get(CONF_stats);
     if (mode == STATS_ON)
-        stats_print_text(2);
+        stats_print_text(stats_fd);
     else if (mode == STATS_JSON)
-        stats_print_json(2);
+        stats_print_json(stats_fd);
 }

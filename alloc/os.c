@@ -35,6 +35,12 @@ long os_commit(void *addr, size_t size)
     return os_syscall(SYS_mprotect, (long)addr, (long)size, PROT_READ | PROT_WRITE, 0, 0, 0);
 }
 
+long os_decommit(void *addr, size_t size)
+{
+    long ret = sys_mmap(addr, size, PROT_NONE, MAP_NORESERVE | MAP_FIXED);
+    return failed(ret) ? ret : 0;
+}
+
 long os_map_at(void *addr, size_t size)
 {
     long ret = sys_mmap(addr, size, PROT_READ | PROT_WRITE, MAP_FIXED_NOREPLACE | MAP_NORESERVE);

@@ -42,6 +42,9 @@ void *os_reserve(void *hint, size_t size);
 /* Makes reserved memory readable and writable. */
 long os_commit(void *addr, size_t size);
 
+/* Takes access and memory away again: the addresses stay reserved. */
+long os_decommit(void *addr, size_t size);
+
 /* Maps readable, writable memory at exactly `addr`, which must be unused. */
 long os_map_at(void *addr, size_t size);
 

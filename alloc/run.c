@@ -446,6 +446,21 @@ bool run_resize(void *p, size_t bytes)
     return ok;
 }
 
+void run_retract(void)
+{
+    lock_take(&zone.lock);
+    uint32_t pages = last_free_pages_locked(), page = zone.frontier - pages;
+    if (pages > 0) {
+        dirty_sub(info(page)->dirty_pages);
+        free_unlink_locked(page);
+        dirty_fill(page, pages, false);
+        zone.frontier = page;
+    }
+    /* Under the lock: nobody may extend the zone between the two. */
+    arena_shrink(REGION_RUNS, (size_t)zone.frontier * PAGE_BYTES);
+    lock_give(&zone.lock);
+}
+
 /* Detaches the oldest dirty run. 0 if there is none. */
 static uint32_t purge_detach(uint32_t *pages)
 {

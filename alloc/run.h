@@ -44,6 +44,9 @@ bool run_free(void *p);
 /* Changes the size of a live run where it stands. False if there is no room. */
 bool run_resize(void *p, size_t bytes);
 
+/* Gives the end of the zone up, if it is free. */
+void run_retract(void);
+
 /* Gives about `most` dirty pages of free runs back to the system, oldest first. Returns how many. */
 size_t run_purge(size_t most);
 

@@ -67,6 +67,38 @@ void span_pool_give(uint32_t span)
     lock_give(&pool.lock);
 }
 
+/* Takes spans from `frontier` on out of the list of those without memory. */
+static void clean_drop_from(uint32_t frontier)
+{
+    for (uint32_t *link = &pool.clean; *link != 0;) {
+        if (*link >= frontier)
+            *link = span_info(*link)->next;
+        else
+            link = &span_info(*link)->next;
+    }
+}
+
+void span_pool_retract(void)
+{
+    lock_take(&pool.lock);
+    uint32_t frontier = pool.frontier;
+    for (; frontier > 1; frontier--) {
+        uint32_t last = frontier - 1;
+        if (span_info(last)->state == SPAN_DIRTY)
+            dirty_unlink(last);
+        else if (span_info(last)->state != SPAN_CLEAN)
+            break;
+    }
+    clean_drop_from(frontier);
+    for (uint32_t span = frontier; span < pool.frontier; span++) {
+        span_info(span)->state = SPAN_UNUSED;
+        span_info(span)->populated = 0;
+    }
+    pool.frontier = frontier;
+    arena_shrink(REGION_SPANS, (size_t)frontier * SPAN_BYTES);
+    lock_give(&pool.lock);
+}
+
 uint32_t span_pool_frontier(void)
 {
     lock_take(&pool.lock);

@@ -15,6 +15,9 @@ void span_pool_give(uint32_t span);
 /* The first span that was never used. */
 uint32_t span_pool_frontier(void);
 
+/* Gives the end of the zone up, as far as its spans are free. */
+void span_pool_retract(void);
+
 /* Gives about `most` pages of free spans back to the system, oldest first. Returns how many. */
 size_t span_purge(size_t most);
 

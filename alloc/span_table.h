@@ -20,6 +20,8 @@
  *   PURGING  owned by the thread that gives its memory back, which makes it CLEAN. The maintain lock is held
  *            meanwhile, so that no fork sees this state.
  *   CLEAN    free, without memory, in the pool's second list. The holder of the pool lock makes it IN_USE.
+ *
+ * The holder of the pool lock also makes DIRTY and CLEAN spans at the end of the zone UNUSED, when memory is short.
  */
 #define SPAN_STATES(X) X(UNUSED) X(IN_USE) X(DIRTY) X(PURGING) X(CLEAN)
 

@@ -14,9 +14,9 @@
 extern "C" {
 #endif
 
-#define SINTER_VERSION_MAJOR 0
-#define SINTER_VERSION_MINOR 1
-#define SINTER_VERSION_PATCH 0
+#define SINTER_VERSION_MAJOR  0
+#define SINTER_VERSION_MINOR  1
+#define SINTER_VERSION_PATCH  0
 #define SINTER_VERSION_STRING "0.1.0"
 
 /* The version of the library that is running, such as "0.1.0"; it may be newer than this header. */
@@ -43,23 +43,23 @@ int sinter_option_set(const char *key, const char *value);
 
 /* What the allocator holds, in bytes unless named otherwise. Read with sinter_stats_get(). */
 struct sinter_stats {
-    uint64_t size;           /* sizeof(struct sinter_stats) of the library that filled it */
-    uint64_t allocated;      /* in blocks the program holds, with the rounding to size classes */
-    uint64_t cached;         /* free, in thread caches */
-    uint64_t active;         /* in spans and runs that hold at least one block */
-    uint64_t dirty;          /* free pages that still have physical memory behind them */
-    uint64_t metadata;       /* the allocator's own tables */
-    uint64_t committed;      /* address space made readable and writable for blocks */
-    uint64_t huge;           /* of `allocated`: in mappings of their own */
-    uint64_t purged;         /* given back to the system since start */
-    uint64_t purge_calls;    /* system calls that did it */
-    uint64_t threads;        /* threads with a cache */
-    uint64_t drained;        /* blocks taken out of idle threads' caches since start */
-    uint64_t refills;        /* times a thread cache was filled */
-    uint64_t flushes;        /* times a thread cache was emptied in part */
-    uint64_t spans;          /* spans in use (a span is 64 KiB of one size class) */
-    uint64_t runs;           /* page runs in use */
-    uint64_t background;     /* 1 while the background thread runs */
+    uint64_t size;        /* sizeof(struct sinter_stats) of the library that filled it */
+    uint64_t allocated;   /* in blocks the program holds, with the rounding to size classes */
+    uint64_t cached;      /* free, in thread caches */
+    uint64_t active;      /* in spans and runs that hold at least one block */
+    uint64_t dirty;       /* free pages that still have physical memory behind them */
+    uint64_t metadata;    /* the allocator's own tables */
+    uint64_t committed;   /* address space made readable and writable for blocks */
+    uint64_t huge;        /* of `allocated`: in mappings of their own */
+    uint64_t purged;      /* given back to the system since start */
+    uint64_t purge_calls; /* system calls that did it */
+    uint64_t threads;     /* threads with a cache */
+    uint64_t drained;     /* blocks taken out of idle threads' caches since start */
+    uint64_t refills;     /* times a thread cache was filled */
+    uint64_t flushes;     /* times a thread cache was emptied in part */
+    uint64_t spans;       /* spans in use (a span is 64 KiB of one size class) */
+    uint64_t runs;        /* page runs in use */
+    uint64_t background;  /* 1 while the background thread runs */
 };
 
 /*
