@@ -57,29 +57,35 @@ static size_t lay_out(char *start, size_t zone)
     return offset;
 }
 
-/* An address in a part of the address space that the kernel does not use by itself. */
+/*
+ * An address with room for the arena that nobody else is likely to want: between what V8 (below 64 TiB) and other
+ * allocators hint at and where Linux puts executables (85 TiB) and, from the top down, mappings.
+ */
 static char *distant_address(void)
 {
-    size_t lowest = (size_t)16 << 40, range = (size_t)48 << 40;
-    return (char *)(lowest + align_down(os_random() % range, 4 * GiB));
+    size_t lowest = (size_t)66 << 40, range = (size_t)16 << 40;
+    return (char *)(lowest + align_down(os_random() % range, CHUNK_BYTES));
+}
+
+/* Where those addresses do not exist (39-bit address spaces, valgrind): an arena of any size that can be had. */
+static bool reserve(void)
+{
+    for (size_t zone = ZONE_MAX; zone >= ZONE_MIN; zone /= 2) {
+        char *start = os_reserve(NULL, lay_out(NULL, zone) + CHUNK_BYTES);
+        if (start != NULL) {
+            lay_out((char *)align_up((uintptr_t)start, CHUNK_BYTES), zone);
+            arena.reserved = true;
+            return true;
+        }
+    }
+    return false;
 }
 
 bool arena_init(void)
 {
     arena.huge_page = os_huge_page_size();
-    if (os_address_space_limited()) {
-        lay_out(distant_address(), ZONE_MAX);
-    } else {
-        size_t zone = ZONE_MAX;
-        char *start = NULL;
-        for (; zone >= ZONE_MIN && start == NULL; zone /= 2)
-            start = os_reserve(NULL, lay_out(NULL, zone) + CHUNK_BYTES);
-        if (start == NULL)
-            return false;
-        lay_out((char *)align_up((uintptr_t)start, CHUNK_BYTES), zone * 2);
-        arena.reserved = true;
-    }
-    if (!arena_grow(REGION_MAP, META_STEP))
+    lay_out(distant_address(), ZONE_MAX);
+    if (!arena_grow(REGION_MAP, META_STEP) && !(reserve() && arena_grow(REGION_MAP, META_STEP)))
         return false;
     arena_base = (uintptr_t)arena.regions[REGION_SPANS].start;
     return true;

@@ -6,10 +6,13 @@
  *     ...                run zone: page runs of large blocks
  *     ...                span descriptors, slot bitmaps, run descriptors, dirty bits
  *
- * Each part is a region that is committed from its start, as far as it is needed. Normally the whole arena is
- * reserved without access, so that nothing else can settle in it. Where the address space is limited
- * (RLIMIT_AS), nothing is reserved and each region is mapped piece by piece at the addresses it would have had;
- * a limit set later makes the next growth give the reservation back and go on that way.
+ * Each part is a region that is mapped from its start, as far as it is needed, with MAP_FIXED_NOREPLACE, in a part
+ * of the address space that neither the kernel nor other runtimes choose by themselves. Nothing is reserved ahead:
+ * a reservation of the whole (1 TiB) counts against RLIMIT_AS and RLIMIT_MEMLOCK, and a process that limits its
+ * own address space then cannot even grow its stack. Should something settle in the way all the same, the zone
+ * counts as exhausted, and blocks go to the other zone and to mappings of their own.
+ *
+ * Only where those addresses do not exist is the arena reserved without access, and smaller if need be.
  */
 #ifndef SINTER_ARENA_H
 #define SINTER_ARENA_H
