@@ -14,7 +14,6 @@ enum {
 };
 
 struct region {
-    char *start;
     size_t committed;
     size_t limit;
     bool zone;
@@ -31,6 +30,7 @@ static struct {
 } arena = {.lock = LOCK_INITIALIZER(LOCK_ARENA)};
 
 uintptr_t arena_base CACHE_ALIGNED;
+char *arena_starts[REGION_COUNT];
 size_t arena_span_limit;
 
 /* Lays the regions out from `start` (NULL: only measures) for zones of `zone` bytes; returns the total size. */
@@ -47,9 +47,11 @@ static size_t lay_out(char *start, size_t zone)
     };
     size_t offset = 0;
     for (int i = 0; i < REGION_COUNT; i++) {
-        if (start != NULL)
-            arena.regions[i] = (struct region){
-                .start = start + offset, .limit = sizes[i], .zone = i == REGION_SPANS || i == REGION_RUNS};
+        if (start != NULL) {
+            arena_starts[i] = start + offset;
+            arena.regions[i] =
+                (struct region){.limit = sizes[i], .zone = i == REGION_SPANS || i == REGION_RUNS};
+        }
         offset += align_up(sizes[i], CHUNK_BYTES) + CHUNK_BYTES; /* a gap that catches overruns */
         if (i == REGION_MAP)
             offset = MAP_BYTES;
@@ -87,18 +89,18 @@ bool arena_init(void)
     lay_out(distant_address(), ZONE_MAX);
     if (!arena_grow(REGION_MAP, META_STEP) && !(reserve() && arena_grow(REGION_MAP, META_STEP)))
         return false;
-    arena_base = (uintptr_t)arena.regions[REGION_SPANS].start;
+    arena_base = (uintptr_t)arena_start(REGION_SPANS);
     return true;
-}
-
-char *arena_start(enum arena_region region)
-{
-    return arena.regions[region].start;
 }
 
 size_t arena_committed(enum arena_region region)
 {
     return arena.regions[region].committed;
+}
+
+static char *start_of(const struct region *r)
+{
+    return arena_starts[r - arena.regions];
 }
 
 /* Gives back what is reserved but not committed, for a process that has come under a limit. */
@@ -107,14 +109,14 @@ static void release_reservation(void)
     for (int i = 0; i < REGION_COUNT; i++) {
         struct region *r = &arena.regions[i];
         if (r->committed < r->limit)
-            os_unmap(r->start + r->committed, r->limit - r->committed);
+            os_unmap(start_of(r) + r->committed, r->limit - r->committed);
     }
     arena.reserved = false;
 }
 
 static bool commit(struct region *r, size_t upto)
 {
-    char *from = r->start + r->committed;
+    char *from = start_of(r) + r->committed;
     size_t size = upto - r->committed;
     if ((arena.reserved ? os_commit(from, size) : os_map_at(from, size)) < 0)
         return false;
@@ -122,11 +124,15 @@ static bool commit(struct region *r, size_t upto)
     return true;
 }
 
+bool arena_may_use_huge_pages(void)
+{
+    return arena.huge_page != 0 && conf_get(CONF_thp) != THP_NEVER;
+}
+
 static bool wants_huge(size_t offset)
 {
-    int64_t mode = conf_get(CONF_thp);
-    return arena.huge_page != 0 &&
-           (mode == THP_ALWAYS || (mode == THP_AUTO && offset >= (size_t)conf_get(CONF_thp_start)));
+    return arena_may_use_huge_pages() &&
+           (conf_get(CONF_thp) == THP_ALWAYS || offset >= (size_t)conf_get(CONF_thp_start));
 }
 
 /* For the chunks from `from` to `to`, offsets into a zone. */
@@ -135,7 +141,7 @@ static void advise_huge(struct region *r, size_t from, size_t to)
     _Atomic uint64_t *chunks = huge_chunks[r - arena.regions];
     for (size_t chunk = from / CHUNK_BYTES; chunk < to / CHUNK_BYTES; chunk++)
         atomic_fetch_or(&chunks[chunk / 64], (uint64_t)1 << chunk % 64);
-    os_advise_huge(r->start + from, to - from);
+    os_advise_huge(start_of(r) + from, to - from);
 }
 
 static bool grow_zone(struct region *r, size_t bytes)
@@ -174,8 +180,8 @@ void arena_shrink(enum arena_region zone, size_t bytes)
     lock_take(&arena.lock);
     if (upto < r->committed) {
         if (!arena.reserved)
-            os_unmap(r->start + upto, r->committed - upto);
-        if (!arena.reserved || os_decommit(r->start + upto, r->committed - upto) == 0)
+            os_unmap(start_of(r) + upto, r->committed - upto);
+        if (!arena.reserved || os_decommit(start_of(r) + upto, r->committed - upto) == 0)
             r->committed = upto;
     }
     lock_give(&arena.lock);
@@ -186,12 +192,12 @@ static void give_up_huge(enum arena_region zone, size_t chunk)
     uint64_t bit = (uint64_t)1 << chunk % 64;
     _Atomic uint64_t *word = &huge_chunks[zone][chunk / 64];
     if ((load_relaxed(word) & bit) != 0 && (atomic_fetch_and(word, ~bit) & bit) != 0)
-        os_advise_no_huge(arena.regions[zone].start + chunk * CHUNK_BYTES, CHUNK_BYTES);
+        os_advise_no_huge(arena_start(zone) + chunk * CHUNK_BYTES, CHUNK_BYTES);
 }
 
 bool arena_purge(enum arena_region zone, void *addr, size_t size)
 {
-    size_t from = (size_t)((char *)addr - arena.regions[zone].start), to = from + size;
+    size_t from = (size_t)((char *)addr - arena_start(zone)), to = from + size;
     for (size_t chunk = from / CHUNK_BYTES; chunk * CHUNK_BYTES < to; chunk++) {
         bool whole = chunk * CHUNK_BYTES >= from && (chunk + 1) * CHUNK_BYTES <= to;
         if (!whole)

@@ -42,7 +42,13 @@ enum { SPAN_INFO_BYTES = 64, SPAN_BITS_BYTES = 512, RUN_INFO_BYTES = 32 };
 /* Chooses the addresses. False if the system has no room for even a small arena. */
 bool arena_init(void);
 
-char *arena_start(enum arena_region region);
+/* Where each region starts, or would. */
+extern HIDDEN char *arena_starts[REGION_COUNT];
+
+static inline char *arena_start(enum arena_region region)
+{
+    return arena_starts[region];
+}
 
 /* Bytes of the region that are readable and writable. */
 size_t arena_committed(enum arena_region region);
@@ -61,6 +67,9 @@ void arena_shrink(enum arena_region zone, size_t bytes);
  * Chunks that this leaves with holes are no longer to be huge pages: the kernel would fill the holes again.
  */
 bool arena_purge(enum arena_region zone, void *addr, size_t size);
+
+/* Does the system offer huge pages, and the option thp not forbid them? */
+bool arena_may_use_huge_pages(void);
 
 /* Address space committed for metadata. */
 size_t arena_metadata_bytes(void);

@@ -61,6 +61,16 @@
 #define add_relaxed(p, v)   atomic_fetch_add_explicit((p), (v), memory_order_relaxed)
 #define sub_relaxed(p, v)   atomic_fetch_sub_explicit((p), (v), memory_order_relaxed)
 
+/*
+ * A variable that others may be changing, read where either value will do. Plain where no tool watches: compilers do
+ * not fold atomic reads into the instruction that uses the value.
+ */
+#ifdef __SANITIZE_THREAD__
+#define read_racy(x) __atomic_load_n(&(x), __ATOMIC_RELAXED)
+#else
+#define read_racy(x) (x)
+#endif
+
 static inline size_t align_up(size_t n, size_t align)
 {
     return (n + align - 1) & ~(align - 1);

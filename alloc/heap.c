@@ -81,10 +81,13 @@ void *heap_malloc_beyond(size_t size)
     return likely(p != NULL) ? p : heap_malloc_empty(size);
 }
 
+/* How far free looks for the same pointer when it is on its slow path anyway. */
+enum { LOOK_BACK = 64 };
+
 static void free_small(void *p, const char *call)
 {
     struct span_location at = span_find(p);
-    if (unlikely(at.bin == 0 || at.offset != 0 || at.free || tcache_holds(at.bin, p)))
+    if (unlikely(at.bin == 0 || at.offset != 0 || at.free || tcache_holds(at.bin, p, LOOK_BACK)))
         misuse_bad_pointer(call, p);
     if (conf_get(CONF_zero_on_free))
         memset(p, 0, sizeclass_table[at.bin].size);
@@ -177,6 +180,9 @@ void *heap_memalign(size_t align, size_t size)
 {
     if (align <= 16)
         return heap_malloc(size);
+    /* Up to DIRECT_MAX every multiple of the alignment is a size class, and its slots lie at multiples of it. */
+    if (likely(size - 1 < DIRECT_MAX && align_up(size, align) <= DIRECT_MAX))
+        return heap_malloc(align_up(size, align));
     if (unlikely(size > PTRDIFF_MAX))
         return out_of_memory();
     heap_init();

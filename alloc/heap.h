@@ -58,30 +58,17 @@ static inline void *heap_malloc(size_t size)
 }
 
 /*
- * An element that a drainer may be exchanging for NULL, for comparison only. A plain read where no tool watches:
- * compilers do not fold atomic ones into the comparison.
- */
-static inline void *peek(void **element)
-{
-#ifdef __SANITIZE_THREAD__
-    return load_relaxed((shared_slot *)element);
-#else
-    return *element;
-#endif
-}
-
-/*
  * Pushes onto the thread's stack what is the start of a slot of a span in use, unless the stack is full or has the
  * same pointer on top. Everything else, misuse included, is found out by the slow path.
  */
 static inline void heap_free(void *p, const char *call)
 {
     size_t span = ((uintptr_t)p - arena_base) >> SPAN_BITS;
-    if (likely(span < arena_span_limit)) {
+    if (likely(span < read_racy(arena_span_limit))) {
         struct tcache_bin *bin = heap_bin(load_relaxed(arena_map_entry(span)), 0);
         void **top = load_relaxed(&bin->top);
         if (likely((uint32_t)(uintptr_t)top < bin->limit && sizeclass_is_start(p, bin->magic) &&
-                   peek(top - 1) != p)) {
+                   read_racy(top[-1]) != p)) {
             store_relaxed((shared_slot *)top, p);
             atomic_store_explicit(&bin->top, top + 1, memory_order_release);
             return;

@@ -1,6 +1,6 @@
 #include "huge.h"
 
-#include "conf.h"
+#include "arena.h"
 #include "decay.h"
 #include "lock.h"
 #include "os.h"
@@ -158,7 +158,7 @@ void *huge_alloc(size_t bytes, size_t align, bool *zeroed)
         p = os_map(bytes, align);
     if (p == NULL)
         return NULL;
-    if (conf_get(CONF_thp) != THP_NEVER && os_huge_page_size() != 0)
+    if (arena_may_use_huge_pages())
         os_advise_huge(p, bytes);
     lock_take(&huge.lock);
     bool room = make_room_locked();

@@ -18,6 +18,7 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <string.h>
+#include <sys/auxv.h>
 #include <unistd.h>
 
 /* The program's own defaults; see sinter/malloc.h. */
@@ -27,11 +28,13 @@ _Atomic bool init_done;
 
 static struct lock init_lock = LOCK_INITIALIZER(LOCK_INIT);
 
-/* SINTER_CONF, also before libc has set `environ` up. */
+/* SINTER_CONF, not in programs that run with more rights than their user, and also before libc has set `environ` up. */
 static const char *environment_conf(void)
 {
     static const char key[] = "SINTER_CONF=";
     static char text[64 * 1024];
+    if (getauxval(AT_SECURE))
+        return NULL;
     for (char **e = environ; e != NULL && *e != NULL; e++) {
         if (strncmp(*e, key, sizeof(key) - 1) == 0)
             return *e + sizeof(key) - 1;

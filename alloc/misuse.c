@@ -33,7 +33,7 @@ static _Noreturn void bad_small(const char *call, const void *p)
     struct span_location at = span_find(p);
     if (at.bin == 0)
         no_block(call, p);
-    bool free = at.free || tcache_holds(at.bin, at.start);
+    bool free = at.free || tcache_holds(at.bin, at.start, PTRDIFF_MAX);
     if (at.offset == 0)
         misuse_double_free_small(call, p, at.bin);
     interior(call, p, sizeclass_table[at.bin].size, "block", at.start, free);

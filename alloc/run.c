@@ -450,10 +450,9 @@ void run_retract(void)
 {
     lock_take(&zone.lock);
     uint32_t pages = last_free_pages_locked(), page = zone.frontier - pages;
-    if (pages > 0) {
-        dirty_sub(info(page)->dirty_pages);
+    /* Dirty pages in the chunk that stays would count as zeros when the zone grows again. */
+    if (pages > 0 && info(page)->dirty_pages == 0) {
         free_unlink_locked(page);
-        dirty_fill(page, pages, false);
         zone.frontier = page;
     }
     /* Under the lock: nobody may extend the zone between the two. */

@@ -118,7 +118,7 @@ static uint64_t take_bits(_Atomic uint64_t *word, size_t most)
     if (have == 0)
         return 0;
     uint64_t rest = 0;
-    if ((size_t)__builtin_popcountll(have) > most) {
+    if (most < 64 && (size_t)__builtin_popcountll(have) > most) {
         rest = have;
         for (size_t i = 0; i < most; i++)
             rest &= rest - 1;
@@ -225,9 +225,9 @@ void *span_take_random(unsigned bin, uint64_t random)
 
 /* ---- giving slots back ---- */
 
-static inline uint32_t slot_number(const void *p, unsigned bin)
+static inline uint32_t slot_number(const void *p, uint32_t magic)
 {
-    return (uint32_t)(((uintptr_t)p & (SPAN_BYTES - 1)) * (uint64_t)sizeclass_table[bin].magic >> 32);
+    return (uint32_t)(((uintptr_t)p & (SPAN_BYTES - 1)) * (uint64_t)magic >> 32);
 }
 
 static inline uint32_t span_number(const void *p)
@@ -272,12 +272,13 @@ static COLD void die_double_free(const char *call, uint32_t span, unsigned bin, 
 
 void span_give(unsigned bin, void *const *slots, size_t n, const char *call)
 {
+    const uint32_t magic = sizeclass_table[bin].magic;
     size_t i = 0;
     while (i < n) {
         uint32_t span = span_number(slots[i]);
         int32_t added = 0;
         while (i < n && span_number(slots[i]) == span) {
-            uint32_t slot = slot_number(slots[i], bin), w = slot / 64;
+            uint32_t slot = slot_number(slots[i], magic), w = slot / 64;
             uint64_t mask = 0;
             do {
                 uint64_t bit = (uint64_t)1 << (slot % 64);
@@ -286,7 +287,8 @@ void span_give(unsigned bin, void *const *slots, size_t n, const char *call)
                 mask |= bit;
                 added++;
                 i++;
-            } while (i < n && span_number(slots[i]) == span && (slot = slot_number(slots[i], bin)) / 64 == w);
+            } while (i < n && span_number(slots[i]) == span &&
+                     (slot = slot_number(slots[i], magic)) / 64 == w);
             uint64_t before = atomic_fetch_or_explicit(&span_bits(span)[w], mask, memory_order_release);
             if (unlikely(before & mask))
                 die_double_free(call, span, bin, w, before & mask);
@@ -322,7 +324,7 @@ struct span_location span_find(const void *p)
     unsigned bin = load_relaxed(arena_map_entry(span)) / 16;
     if (bin == 0)
         return (struct span_location){0};
-    uint32_t slot = slot_number(p, bin), size = sizeclass_table[bin].size;
+    uint32_t slot = slot_number(p, sizeclass_table[bin].magic), size = sizeclass_table[bin].size;
     if (slot >= sizeclass_table[bin].slots)
         return (struct span_location){0};
     return (struct span_location){

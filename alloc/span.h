@@ -40,7 +40,7 @@ struct span_location {
 
 static inline bool span_zone_contains(const void *p)
 {
-    return ((uintptr_t)p - arena_base) >> SPAN_BITS < arena_span_limit;
+    return ((uintptr_t)p - arena_base) >> SPAN_BITS < read_racy(arena_span_limit);
 }
 
 /* What lies at `p`, an address in the span zone. `bin` is 0 also for the waste behind the last slot. */

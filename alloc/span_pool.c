@@ -40,7 +40,7 @@ static uint32_t frontier_take(void)
         !arena_grow(REGION_SPAN_BITS, end * SPAN_BITS_BYTES) ||
         !arena_grow(REGION_MAP, end * sizeof(uint16_t)) || !arena_grow(REGION_SPANS, end * SPAN_BYTES))
         return 0;
-    arena_span_limit = arena_committed(REGION_MAP) / sizeof(uint16_t);
+    __atomic_store_n(&arena_span_limit, arena_committed(REGION_MAP) / sizeof(uint16_t), __ATOMIC_RELAXED);
     return pool.frontier++;
 }
 

@@ -34,7 +34,7 @@
 
 enum {
     LEAST_BITS = 4, /* the smallest array has 16 elements */
-    MOST_BITS = 13, /* the largest 8192 */
+    MOST_BITS = 14, /* the largest 16384 */
     FIRST_BYTES = 16 * 1024,
     FIRST_MOST_BITS = 6,
     DRAIN_BATCH = 256,
@@ -47,6 +47,7 @@ struct stack {
     void **disputed_at; /* Synchronization: the cache's lock */
     void *disputed;
     void **seen_top; /* by the last drain */
+    bool drained;    /* some elements below the top may be NULL. Synchronization: the cache's lock */
 };
 
 struct tcache {
@@ -129,6 +130,9 @@ static uint32_t bits_for(size_t bytes, size_t size, uint32_t most)
 static uint32_t compact(struct tcache *c, unsigned bin)
 {
     void **bottom = bottom_of(c, bin), **top = top_of(c, bin), **to = bottom;
+    if (likely(!c->stacks[bin].drained))
+        return (uint32_t)(top - bottom);
+    c->stacks[bin].drained = false;
     for (void **from = bottom; from < top; from++) {
         if (*from != NULL)
             *to++ = *from;
@@ -405,12 +409,13 @@ bool tcache_holds_last(unsigned bin, const void *slot)
     return load_relaxed((shared_slot *)(load_relaxed(&tcache_tls.bins[bin].top) - 1)) == slot;
 }
 
-bool tcache_holds(unsigned bin, const void *slot)
+bool tcache_holds(unsigned bin, const void *slot, ptrdiff_t most)
 {
     struct tcache *c = own_cache();
     if (c == NULL || c->stacks[bin].slots == NULL)
         return false;
-    for (void **p = bottom_of(c, bin); p < top_of(c, bin); p++) {
+    void **top = top_of(c, bin);
+    for (void **p = top - bottom_of(c, bin) > most ? top - most : bottom_of(c, bin); p < top; p++) {
         if (*p == slot)
             return true;
     }
@@ -466,6 +471,7 @@ static size_t drain_bin(struct tcache *c, unsigned bin)
     if (s->disputed_at != NULL && s->disputed_at == top)
         return 0; /* the owner may still be at it */
     s->disputed_at = NULL;
+    s->drained = true;
     while (from < top && s->disputed_at == NULL) {
         void **to = top - from > DRAIN_BATCH ? from + DRAIN_BATCH : top;
         exchange(from, to, taken);

@@ -46,8 +46,8 @@ void tcache_free(unsigned bin, void *slot, const char *call);
 /* Is the slot the last that the calling thread has freed of its bin? Cheap enough to ask always. */
 bool tcache_holds_last(unsigned bin, const void *slot);
 
-/* Is the slot in the calling thread's own cache? For messages: it searches. */
-bool tcache_holds(unsigned bin, const void *slot);
+/* Is the slot among the `most` last ones of its bin in the calling thread's own cache? It searches. */
+bool tcache_holds(unsigned bin, const void *slot, ptrdiff_t most);
 
 /* Empties the calling thread's cache. */
 void tcache_flush(void);
