@@ -6,6 +6,7 @@ takes_library tar --version
 
 mkdir "$tmp/input"
 cp -R "$srcdir" "$tmp/input/tests"
+chmod -R u+w "$tmp/input" # make distcheck has a source that is read-only
 seq 1 400000 >"$tmp/input/numbers"
 for i in $(seq 1 2000); do echo "file $i" >"$tmp/input/file$i"; done
 
