@@ -33,15 +33,15 @@ static void what_is_freed_is_cached(void **state)
     tcache_flush();
     assert_int_equal(tcache_bin_slots(bin), 0);
     char *p = heap_malloc(48), *q = heap_malloc(48);
-    assert_false(tcache_holds(bin, p));
+    assert_false(tcache_holds(bin, p, PTRDIFF_MAX));
     heap_free(p, "free");
-    assert_true(tcache_holds(bin, p));
-    assert_false(tcache_holds(bin, q));
+    assert_true(tcache_holds(bin, p, PTRDIFF_MAX));
+    assert_false(tcache_holds(bin, q, PTRDIFF_MAX));
     assert_ptr_equal(heap_malloc(40), p); /* the last freed comes first, it is still warm */
     heap_free(q, "free");
     heap_free(p, "free");
     tcache_flush();
-    assert_false(tcache_holds(bin, p));
+    assert_false(tcache_holds(bin, p, PTRDIFF_MAX));
     assert_int_equal(tcache_bin_slots(bin), 0);
     assert_int_equal(slot_bytes(), 0);
 }
