@@ -27,7 +27,7 @@
     X(cache_bin, BYTES, 512 * KiB, 4 * KiB, 64 * MiB, NULL, LIVE,                                            \
       "most bytes of one size class in one thread's cache")                                                  \
     X(cache_thread, BYTES, 4 * MiB, 64 * KiB, 1024 * MiB, NULL, LIVE, "most bytes in one thread's cache")    \
-    X(cache_idle, MILLIS, 5000, -1, 3600000, NULL, LIVE,                                                     \
+    X(cache_idle, MILLIS, 2000, -1, 3600000, NULL, LIVE,                                                     \
       "time after which unused parts of a thread's cache are drained; -1: never")                            \
     X(check, SWITCH, 0, 0, 1, NULL, START,                                                                   \
       "find every double free of a small block at once (implies cache:off, slower)")                         \

@@ -316,11 +316,15 @@ static void *alloc_uncached(unsigned bin)
     return span_take(bin, &slot, 1) == 1 ? slot : NULL;
 }
 
+static bool make_stack(struct tcache *c, unsigned bin)
+{
+    return resize(c, bin, bits_for(FIRST_BYTES, sizeclass_table[bin].size, FIRST_MOST_BITS));
+}
+
 static void *refill(struct tcache *c, unsigned bin)
 {
     struct stack *s = &c->stacks[bin];
-    size_t size = sizeclass_table[bin].size;
-    if (s->slots == NULL && !resize(c, bin, bits_for(FIRST_BYTES, size, FIRST_MOST_BITS)))
+    if (s->slots == NULL && !make_stack(c, bin))
         return NULL;
     uint32_t count = compact(c, bin);
     if (count == 0) {
@@ -360,24 +364,49 @@ void *tcache_alloc(unsigned bin)
     return slot;
 }
 
+/*
+ * The thread frees a slot of a bin from which it has not allocated: another thread has, and may be using its
+ * neighbours. So that the two do not go on to share a cache line, the slot goes beneath slots for this thread alone.
+ */
+static bool put_foreign(struct tcache *c, unsigned bin, void *slot)
+{
+    if (!make_stack(c, bin))
+        return false;
+    void **bottom = bottom_of(c, bin);
+    size_t own = span_take(bin, bottom + 1, capacity(&c->stacks[bin]) / 2);
+    *bottom = slot;
+    atomic_store_explicit(&c->bins[bin].top, bottom + 1 + own, memory_order_release);
+    return true;
+}
+
 /* Makes room for a pointer in a stack that is full. */
-static bool make_room(struct tcache *c, unsigned bin, const char *call)
+static void make_room(struct tcache *c, unsigned bin, const char *call)
 {
     struct stack *s = &c->stacks[bin];
-    if (s->slots == NULL)
-        return resize(c, bin, bits_for(FIRST_BYTES, sizeclass_table[bin].size, FIRST_MOST_BITS));
     dispute_forget(c, bin);
     if (compact(c, bin) < capacity(s))
-        return true;
+        return;
     if (may_grow(c, bin)) {
         uint32_t used = capacity(s);
         if (resize(c, bin, s->bits + 1)) {
             s->credit -= used;
-            return true;
+            return;
         }
     }
     give_oldest(c, bin, capacity(s) / 2, call);
     add_relaxed(&c->flushes, 1);
+}
+
+/* Puts the slot into the cache. False if there is no memory for a stack. */
+static bool put(struct tcache *c, unsigned bin, void *slot, const char *call)
+{
+    if (c->stacks[bin].slots == NULL)
+        return put_foreign(c, bin, slot);
+    if ((uint32_t)(uintptr_t)top_of(c, bin) >= c->bins[bin].limit)
+        make_room(c, bin, call);
+    void **top = top_of(c, bin);
+    *top = slot;
+    atomic_store_explicit(&c->bins[bin].top, top + 1, memory_order_release);
     return true;
 }
 
@@ -390,18 +419,12 @@ void tcache_free(unsigned bin, void *slot, const char *call)
         return;
     }
     lock_take(&c->lock);
-    bool full = (uint32_t)(uintptr_t)top_of(c, bin) >= c->bins[bin].limit;
-    bool room = !full || make_room(c, bin, call);
-    if (room) {
-        void **top = top_of(c, bin);
-        *top = slot;
-        atomic_store_explicit(&c->bins[bin].top, top + 1, memory_order_release);
-    }
-    size_t held = c->room;
+    bool kept = put(c, bin, slot, call);
+    size_t room = c->room;
     lock_give(&c->lock);
-    if (!room)
+    if (!kept)
         span_give(bin, &slot, 1, call);
-    background_poke_cache(held);
+    background_poke_cache(room);
 }
 
 bool tcache_holds_last(unsigned bin, const void *slot)
