@@ -14,7 +14,7 @@ enum {
 };
 
 struct region {
-    size_t committed;
+    _Atomic size_t committed; /* Synchronization: written with the lock held */
     size_t limit;
     bool zone;
 };
@@ -95,7 +95,7 @@ bool arena_init(void)
 
 size_t arena_committed(enum arena_region region)
 {
-    return arena.regions[region].committed;
+    return load_relaxed(&arena.regions[region].committed);
 }
 
 static char *start_of(const struct region *r)

@@ -65,6 +65,11 @@
  * A variable that others may be changing, read where either value will do. Plain where no tool watches: compilers do
  * not fold atomic reads into the instruction that uses the value.
  */
+#if defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define __SANITIZE_THREAD__ 1
+#endif
+#endif
 #ifdef __SANITIZE_THREAD__
 #define read_racy(x) __atomic_load_n(&(x), __ATOMIC_RELAXED)
 #else

@@ -42,7 +42,7 @@ enum { LIST_WORDS = (LISTS + 63) / 64, FIT_TRIES = 16 };
 
 static struct {
     struct lock lock;
-    uint32_t frontier; /* first page never used */
+    _Atomic uint32_t frontier; /* first page never used. Synchronization: written with the lock held */
     uint32_t oldest, newest;
     size_t dirty_pages;
     size_t live_runs, live_pages;
