@@ -72,8 +72,10 @@
 #endif
 #ifdef __SANITIZE_THREAD__
 #define read_racy(x) __atomic_load_n(&(x), __ATOMIC_RELAXED)
+enum { THREAD_SANITIZER = 1 };
 #else
 #define read_racy(x) (x)
+enum { THREAD_SANITIZER = 0 };
 #endif
 
 static inline size_t align_up(size_t n, size_t align)

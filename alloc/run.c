@@ -512,7 +512,7 @@ size_t run_purge(size_t most)
 {
     size_t done = 0;
     while (done < most) {
-        uint32_t pages;
+        uint32_t pages = 0;
         bool clean;
         uint32_t page = purge_detach(&pages);
         if (page == 0)

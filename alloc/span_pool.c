@@ -150,7 +150,7 @@ size_t span_purge(size_t most)
     uint32_t batch[PURGE_BATCH];
     size_t done = 0;
     while (done < most) {
-        size_t spans = (most - done + SPAN_PAGES - 1) / (SPAN_PAGES);
+        size_t spans = (most - done - 1) / SPAN_PAGES + 1;
         size_t n = purge_detach(batch, min_size(spans, PURGE_BATCH));
         if (n == 0)
             break;
@@ -161,7 +161,7 @@ size_t span_purge(size_t most)
             arena_purge(REGION_SPANS, span_address(batch[i]), (j - i) * SPAN_BYTES);
         }
         purge_attach(batch, n);
-        done += n * (SPAN_PAGES);
+        done += n * SPAN_PAGES;
     }
     return done;
 }
@@ -169,7 +169,7 @@ size_t span_purge(size_t most)
 size_t span_dirty_pages(void)
 {
     lock_take(&pool.lock);
-    size_t pages = pool.dirty_spans * (SPAN_PAGES);
+    size_t pages = pool.dirty_spans * SPAN_PAGES;
     lock_give(&pool.lock);
     return pages;
 }
