@@ -18,6 +18,10 @@ modules="test_array test_ast test_asyncgen test_bufio test_bytes test_bz2 test_c
   test_threadsignals test_tuple test_typing test_unicode test_weakref test_weakset test_xml_etree test_zipfile test_zlib"
 # Of these only some classes: all would take minutes.
 process_modules="test_multiprocessing_fork test_multiprocessing_spawn test_concurrent_futures"
+if [ -n "${SINTER_CHECK_QUICK:-}" ]; then
+  modules="test_bytes test_dict test_fork1 test_gc test_json test_list test_mmap test_subprocess test_threading test_zlib"
+  process_modules=test_multiprocessing_fork
+fi
 process_classes="WithProcessesTestQueue WithProcessesTestSharedMemory WithProcessesTestArray WithProcessesTestHeap
   WithProcessesTestPoolWorkerLifetime WithProcessesTestValue WithThreadsTestPool ProcessPoolForkProcessPoolExecutorTest
   ProcessPoolSpawnProcessPoolExecutorTest ThreadPoolExecutorTest"
