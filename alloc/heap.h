@@ -27,7 +27,7 @@ void *heap_memalign(size_t align, size_t size);
 /* Bytes that the block may use; dies on anything that is not a live block, which NULL (0 bytes) is not. */
 size_t heap_usable_size(const void *p, const char *call);
 
-/* Pops from the thread's stack; NULL if the slow path is needed. See tcache.c for the order of the accesses. */
+/* Pops from the thread's stack; NULL if the slow path is needed. See tcache_table.h for the order of the accesses. */
 static inline void *heap_pop(struct tcache_bin *bin)
 {
     void **top = load_relaxed(&bin->top) - 1;

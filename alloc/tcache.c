@@ -1,74 +1,18 @@
-#include "tcache.h"
-
 #include "background.h"
 #include "conf.h"
-#include "lock.h"
 #include "meta.h"
 #include "os.h"
 #include "span.h"
-
-#include <pthread.h>
-
-/*
- * The protocol between a thread and those that drain its cache.
- *
- * A stack is an array whose first element is NULL for ever; `top` is where the next pointer goes. The owner
- *   pushes p:  *top = p;  top = top + 1                              (in this order)
- *   pops:      top = top - 1;  p = *top;  if p is NULL: slow path    (in this order)
- * and its slow paths hold the cache's lock. A drainer holds the lock as well, so that only the owner's fast paths
- * run beside it. It never writes `top`. It
- *   1. reads top, and for each element below it exchanges the pointer p for NULL, by compare-and-swap: a pointer
- *      that the owner pushes meanwhile is never lost;
- *   2. calls membarrier(2): the owner now either has moved `top` visibly before reading an element, or reads NULL;
- *   3. reads top again, then the elements. For element i that it has exchanged:
- *        i < top and still NULL   the owner has not popped p, and if it comes to it, it will read NULL: p is the
- *                                 drainer's.
- *        i < top and not NULL     the owner has popped p and pushed another: p is the program's.
- *        i > top                  the owner popped p, or it would not have gone on: p is the program's.
- *        i = top                  the owner has just popped this element, and has read p or NULL: *disputed*.
- *      There is at most one of the last kind. It is written down for the owner to settle: coming into a slow
- *      path of the bin because it has read NULL at this very element, the owner knows that p is free and takes
- *      it; coming in any other way, it knows that it popped p long ago.
- * So the owner's fast paths need no atomic read-modify-write, no flag and no fence.
- */
+#include "tcache_table.h"
 
 enum {
     LEAST_BITS = 4, /* the smallest array has 16 elements */
     MOST_BITS = 14, /* the largest 16384 */
     FIRST_BYTES = 16 * 1024,
     FIRST_MOST_BITS = 6,
-    DRAIN_BATCH = 256,
 };
 
-struct stack {
-    void **slots;       /* NULL: none yet */
-    uint32_t bits;      /* the array has 1 << bits elements */
-    uint32_t credit;    /* slots taken from the spans since the stack grew: a reason to grow again */
-    void **disputed_at; /* Synchronization: the cache's lock */
-    void *disputed;
-    void **seen_top; /* by the last drain */
-    bool drained;    /* some elements below the top may be NULL. Synchronization: the cache's lock */
-};
-
-struct tcache {
-    struct tcache_bin bins[BIN_COUNT]; /* first: tcache_tls.bins points here */
-    struct lock lock;
-    struct stack stacks[BIN_COUNT];
-    size_t room;                /* bytes of slots that the stacks can hold */
-    struct tcache *prev, *next; /* Synchronization: registry.lock */
-    _Atomic size_t refills, flushes;
-};
-
-static struct {
-    struct lock lock;
-    struct tcache *first;
-    struct tcache *orphans; /* a fork's child: caches of threads that it does not have, by `next` */
-    size_t threads;
-    size_t refills, flushes; /* of threads that have ended */
-    _Atomic size_t drained;
-    pthread_key_t key;
-    bool key_made, barrier;
-} registry = {.lock = LOCK_INITIALIZER(LOCK_REGISTRY)};
+struct tcache_registry tcache_registry = {.lock = LOCK_INITIALIZER(LOCK_REGISTRY)};
 
 /*
  * The cache of threads without one: always empty and always full. The pop of the fast path moves its tops down
@@ -80,7 +24,7 @@ static struct tcache_bin no_bins[BIN_COUNT] = {[0 ... BIN_COUNT - 1] = {.top = &
 
 __thread struct tcache_tls tcache_tls __attribute__((tls_model("initial-exec"))) = {.bins = no_bins};
 
-static struct tcache *own_cache(void)
+struct tcache *tcache_own(void)
 {
     struct tcache_bin *bins = tcache_tls.bins;
     return bins != no_bins ? (struct tcache *)bins : NULL;
@@ -92,16 +36,6 @@ static void no_bin_reset(unsigned bin)
 }
 
 /* ---- stacks; all with the cache's lock held, and `c` the caller's own cache unless said otherwise ---- */
-
-static void **top_of(const struct tcache *c, unsigned bin)
-{
-    return load_relaxed(&c->bins[bin].top);
-}
-
-static void **bottom_of(const struct tcache *c, unsigned bin)
-{
-    return c->stacks[bin].slots + 1;
-}
 
 /* One element less than fits, so that no limit is 0 in its low half. */
 static uint32_t capacity(const struct stack *s)
@@ -129,7 +63,7 @@ static uint32_t bits_for(size_t bytes, size_t size, uint32_t most)
 /* Closes the gaps that drains have left. Returns how many pointers the stack holds. */
 static uint32_t compact(struct tcache *c, unsigned bin)
 {
-    void **bottom = bottom_of(c, bin), **top = top_of(c, bin), **to = bottom;
+    void **bottom = tcache_bottom(c, bin), **top = tcache_top(c, bin), **to = bottom;
     if (likely(!c->stacks[bin].drained))
         return (uint32_t)(top - bottom);
     c->stacks[bin].drained = false;
@@ -165,7 +99,7 @@ static bool resize(struct tcache *c, unsigned bin, uint32_t bits)
     slots[0] = NULL;
     if (s->slots != NULL) {
         count = compact(c, bin);
-        __builtin_memcpy(slots + 1, bottom_of(c, bin), count * sizeof(void *));
+        __builtin_memcpy(slots + 1, tcache_bottom(c, bin), count * sizeof(void *));
         c->room -= (size_t)capacity(s) * sizeclass_table[bin].size;
         meta_free(s->slots, sizeof(void *) << s->bits);
     }
@@ -177,7 +111,7 @@ static bool resize(struct tcache *c, unsigned bin, uint32_t bits)
 /* Gives the `n` oldest pointers back to the spans. */
 static void give_oldest(struct tcache *c, unsigned bin, uint32_t n, const char *call)
 {
-    void **bottom = bottom_of(c, bin), **top = top_of(c, bin);
+    void **bottom = tcache_bottom(c, bin), **top = tcache_top(c, bin);
     span_give(bin, bottom, n, call);
     __builtin_memmove(bottom, bottom + n, (size_t)(top - bottom - n) * sizeof(void *));
     store_relaxed(&c->bins[bin].top, top - n);
@@ -201,19 +135,19 @@ static bool may_grow(const struct tcache *c, unsigned bin)
 static void link_cache(struct tcache *c)
 {
     c->prev = NULL;
-    c->next = registry.first;
-    if (registry.first != NULL)
-        registry.first->prev = c;
-    registry.first = c;
-    registry.threads++;
+    c->next = tcache_registry.first;
+    if (tcache_registry.first != NULL)
+        tcache_registry.first->prev = c;
+    tcache_registry.first = c;
+    tcache_registry.threads++;
 }
 
 static void unlink_cache(struct tcache *c)
 {
-    *(c->prev != NULL ? &c->prev->next : &registry.first) = c->next;
+    *(c->prev != NULL ? &c->prev->next : &tcache_registry.first) = c->next;
     if (c->next != NULL)
         c->next->prev = c->prev;
-    registry.threads--;
+    tcache_registry.threads--;
 }
 
 static void empty_bin(struct tcache *c, unsigned bin)
@@ -250,11 +184,11 @@ static struct tcache *new_cache(void)
 
 static void end_cache(struct tcache *c)
 {
-    lock_take(&registry.lock);
+    lock_take(&tcache_registry.lock);
     unlink_cache(c);
-    registry.refills += load_relaxed(&c->refills);
-    registry.flushes += load_relaxed(&c->flushes);
-    lock_give(&registry.lock);
+    tcache_registry.refills += load_relaxed(&c->refills);
+    tcache_registry.flushes += load_relaxed(&c->flushes);
+    lock_give(&tcache_registry.lock);
     lock_take(&c->lock);
     empty_cache(c);
     lock_give(&c->lock);
@@ -281,28 +215,28 @@ static bool caches_wanted(void)
 
 static struct tcache *cache_of_thread(void)
 {
-    struct tcache *c = own_cache();
-    if (likely(c != NULL) || tcache_tls.ended || !registry.key_made)
+    struct tcache *c = tcache_own();
+    if (likely(c != NULL) || tcache_tls.ended || !tcache_registry.key_made)
         return c;
-    lock_take(&registry.lock);
-    c = registry.orphans;
+    lock_take(&tcache_registry.lock);
+    c = tcache_registry.orphans;
     if (c != NULL)
-        registry.orphans = c->next;
-    lock_give(&registry.lock);
+        tcache_registry.orphans = c->next;
+    lock_give(&tcache_registry.lock);
     if (c == NULL && (c = new_cache()) == NULL)
         return NULL;
-    lock_take(&registry.lock);
+    lock_take(&tcache_registry.lock);
     link_cache(c);
-    lock_give(&registry.lock);
+    lock_give(&tcache_registry.lock);
     tcache_tls.bins = c->bins;
-    pthread_setspecific(registry.key, c);
+    pthread_setspecific(tcache_registry.key, c);
     return c;
 }
 
 void tcache_init(void)
 {
-    registry.barrier = os_barrier_init();
-    registry.key_made = caches_wanted() && pthread_key_create(&registry.key, thread_ends) == 0;
+    tcache_registry.barrier = os_barrier_init();
+    tcache_registry.key_made = caches_wanted() && pthread_key_create(&tcache_registry.key, thread_ends) == 0;
 }
 
 /* ---- the slow halves of malloc and free ---- */
@@ -328,32 +262,32 @@ static void *refill(struct tcache *c, unsigned bin)
         return NULL;
     uint32_t count = compact(c, bin);
     if (count == 0) {
-        count = (uint32_t)span_take(bin, bottom_of(c, bin), capacity(s) / 2);
+        count = (uint32_t)span_take(bin, tcache_bottom(c, bin), capacity(s) / 2);
         if (count == 0)
             return NULL;
         s->credit += count;
         add_relaxed(&c->refills, 1);
     }
-    void **top = bottom_of(c, bin) + count - 1;
+    void **top = tcache_bottom(c, bin) + count - 1;
     store_relaxed(&c->bins[bin].top, top);
     return *top;
 }
 
 void *tcache_alloc(unsigned bin)
 {
-    struct tcache *c = own_cache();
+    struct tcache *c = tcache_own();
     if (c == NULL) {
         c = cache_of_thread();
         if (c == NULL)
             return alloc_uncached(bin);
         no_bin_reset(bin);
     } else {
-        store_relaxed(&c->bins[bin].top, top_of(c, bin) + 1);
+        store_relaxed(&c->bins[bin].top, tcache_top(c, bin) + 1);
     }
     lock_take(&c->lock);
     void *slot = NULL;
     if (c->stacks[bin].slots != NULL) {
-        void **read_null_at = top_of(c, bin) - 1;
+        void **read_null_at = tcache_top(c, bin) - 1;
         slot = dispute_claim(c, bin, read_null_at);
         if (slot != NULL)
             store_relaxed(&c->bins[bin].top, read_null_at);
@@ -372,7 +306,7 @@ static bool put_foreign(struct tcache *c, unsigned bin, void *slot)
 {
     if (!make_stack(c, bin))
         return false;
-    void **bottom = bottom_of(c, bin);
+    void **bottom = tcache_bottom(c, bin);
     size_t own = span_take(bin, bottom + 1, capacity(&c->stacks[bin]) / 2);
     *bottom = slot;
     atomic_store_explicit(&c->bins[bin].top, bottom + 1 + own, memory_order_release);
@@ -402,9 +336,9 @@ static bool put(struct tcache *c, unsigned bin, void *slot, const char *call)
 {
     if (c->stacks[bin].slots == NULL)
         return put_foreign(c, bin, slot);
-    if ((uint32_t)(uintptr_t)top_of(c, bin) >= c->bins[bin].limit)
+    if ((uint32_t)(uintptr_t)tcache_top(c, bin) >= c->bins[bin].limit)
         make_room(c, bin, call);
-    void **top = top_of(c, bin);
+    void **top = tcache_top(c, bin);
     *top = slot;
     atomic_store_explicit(&c->bins[bin].top, top + 1, memory_order_release);
     return true;
@@ -434,11 +368,11 @@ bool tcache_holds_last(unsigned bin, const void *slot)
 
 bool tcache_holds(unsigned bin, const void *slot, ptrdiff_t most)
 {
-    struct tcache *c = own_cache();
+    struct tcache *c = tcache_own();
     if (c == NULL || c->stacks[bin].slots == NULL)
         return false;
-    void **top = top_of(c, bin);
-    for (void **p = top - bottom_of(c, bin) > most ? top - most : bottom_of(c, bin); p < top; p++) {
+    void **top = tcache_top(c, bin);
+    for (void **p = top - tcache_bottom(c, bin) > most ? top - most : tcache_bottom(c, bin); p < top; p++) {
         if (*p == slot)
             return true;
     }
@@ -447,7 +381,7 @@ bool tcache_holds(unsigned bin, const void *slot, ptrdiff_t most)
 
 void tcache_flush(void)
 {
-    struct tcache *c = own_cache();
+    struct tcache *c = tcache_own();
     if (c == NULL)
         return;
     lock_take(&c->lock);
@@ -455,182 +389,35 @@ void tcache_flush(void)
     lock_give(&c->lock);
 }
 
-/* ---- draining another thread's cache; registry.lock and the cache's lock are held ---- */
-
-/* Step 1 for the elements [from, to): puts what was exchanged into taken[], NULL where nothing was. */
-static void exchange(void **from, void **to, void **taken)
-{
-    for (; from < to; from++, taken++) {
-        void *p = load_relaxed((shared_slot *)from);
-        if (p != NULL && !atomic_compare_exchange_strong((shared_slot *)from, &p, NULL))
-            p = NULL;
-        *taken = p;
-    }
-}
-
-/* Step 3. Leaves in taken[0 .. n) what is the drainer's. Returns n. */
-static size_t claim(struct stack *s, void **top, void **from, size_t count, void **taken)
-{
-    size_t n = 0;
-    for (size_t i = 0; i < count; i++) {
-        if (taken[i] == NULL)
-            continue;
-        if (from + i < top && load_relaxed((shared_slot *)(from + i)) == NULL) {
-            taken[n++] = taken[i];
-        } else if (from + i == top) {
-            s->disputed_at = top;
-            s->disputed = taken[i];
-        }
-    }
-    return n;
-}
-
-static size_t drain_bin(struct tcache *c, unsigned bin)
-{
-    struct stack *s = &c->stacks[bin];
-    void **bottom = bottom_of(c, bin), **from = bottom, *taken[DRAIN_BATCH];
-    void **top = atomic_load_explicit(&c->bins[bin].top, memory_order_acquire);
-    size_t drained = 0;
-    if (s->disputed_at != NULL && s->disputed_at == top)
-        return 0; /* the owner may still be at it */
-    s->disputed_at = NULL;
-    s->drained = true;
-    while (from < top && s->disputed_at == NULL) {
-        void **to = top - from > DRAIN_BATCH ? from + DRAIN_BATCH : top;
-        exchange(from, to, taken);
-        if (!os_barrier()) { /* only if a filter has come since the last one: whose these are is not known then */
-            registry.barrier = false;
-            break;
-        }
-        top = atomic_load_explicit(&c->bins[bin].top, memory_order_acquire);
-        size_t n = claim(s, top, from, (size_t)(to - from), taken);
-        span_give(bin, taken, n, "free");
-        drained += n;
-        from = to;
-    }
-    return drained;
-}
-
-/* Drains the stacks that hold something and have not moved since the last call. */
-static size_t drain_cache(struct tcache *c, bool all)
-{
-    size_t drained = 0;
-    for (unsigned bin = 1; bin < BIN_COUNT; bin++) {
-        struct stack *s = &c->stacks[bin];
-        if (s->slots == NULL)
-            continue;
-        void **top = top_of(c, bin);
-        bool idle = all || top == s->seen_top;
-        if (idle && top > bottom_of(c, bin) && load_relaxed((shared_slot *)(top - 1)) != NULL)
-            drained += drain_bin(c, bin);
-        s->seen_top = top;
-    }
-    return drained;
-}
-
-size_t tcache_drain(bool all)
-{
-    size_t drained = 0;
-    lock_take(&registry.lock);
-    if (registry.barrier)
-        registry.barrier = os_barrier(); /* a system call filter may have come since */
-    if (!registry.barrier) {
-        lock_give(&registry.lock);
-        return 0;
-    }
-    for (struct tcache *c = registry.first; c != NULL; c = c->next) {
-        lock_take(&c->lock);
-        drained += drain_cache(c, all);
-        lock_give(&c->lock);
-    }
-    /* Nobody owns an orphan: its stacks stand still. */
-    for (struct tcache *c = registry.orphans; c != NULL; c = c->next) {
-        lock_take(&c->lock);
-        drained += drain_cache(c, true);
-        lock_give(&c->lock);
-    }
-    lock_give(&registry.lock);
-    add_relaxed(&registry.drained, drained);
-    return drained;
-}
-
-/* ---- statistics ---- */
-
-static size_t stack_slots(const struct tcache *c, unsigned bin)
-{
-    size_t n = 0;
-    if (c->stacks[bin].slots != NULL) {
-        void **top = top_of(c, bin);
-        for (void **p = bottom_of(c, bin); p < top; p++)
-            n += load_relaxed((shared_slot *)p) != NULL;
-    }
-    return n;
-}
-
-static size_t list_slots(struct tcache *first, unsigned bin)
-{
-    size_t n = 0;
-    for (struct tcache *c = first; c != NULL; c = c->next) {
-        lock_take(&c->lock);
-        n += stack_slots(c, bin);
-        lock_give(&c->lock);
-    }
-    return n;
-}
-
-size_t tcache_bin_slots(unsigned bin)
-{
-    lock_take(&registry.lock);
-    size_t n = list_slots(registry.first, bin) + list_slots(registry.orphans, bin);
-    lock_give(&registry.lock);
-    return n;
-}
-
-void tcache_stats(struct tcache_stats *stats)
-{
-    *stats = (struct tcache_stats){.drained = load_relaxed(&registry.drained)};
-    for (unsigned bin = 1; bin < BIN_COUNT; bin++)
-        stats->bytes += tcache_bin_slots(bin) * sizeclass_table[bin].size;
-    lock_take(&registry.lock);
-    stats->threads = registry.threads;
-    stats->refills = registry.refills;
-    stats->flushes = registry.flushes;
-    for (struct tcache *c = registry.first; c != NULL; c = c->next) {
-        stats->refills += load_relaxed(&c->refills);
-        stats->flushes += load_relaxed(&c->flushes);
-    }
-    lock_give(&registry.lock);
-}
-
 /* ---- fork: no thread is in a slow path or drained while the child is made ---- */
 
 void tcache_fork_prepare(void)
 {
-    lock_take(&registry.lock);
-    for (struct tcache *c = registry.first; c != NULL; c = c->next)
+    lock_take(&tcache_registry.lock);
+    for (struct tcache *c = tcache_registry.first; c != NULL; c = c->next)
         lock_take(&c->lock);
 }
 
 void tcache_fork_parent(void)
 {
-    for (struct tcache *c = registry.first; c != NULL; c = c->next)
+    for (struct tcache *c = tcache_registry.first; c != NULL; c = c->next)
         lock_give(&c->lock);
-    lock_give(&registry.lock);
+    lock_give(&tcache_registry.lock);
 }
 
 void tcache_fork_child(void)
 {
-    struct tcache *own = own_cache(), *next;
-    for (struct tcache *c = registry.first; c != NULL; c = next) {
+    struct tcache *own = tcache_own(), *next;
+    for (struct tcache *c = tcache_registry.first; c != NULL; c = next) {
         next = c->next;
         lock_reset(&c->lock);
         if (c == own)
             continue;
         unlink_cache(c);
-        c->next = registry.orphans;
-        registry.orphans = c;
+        c->next = tcache_registry.orphans;
+        tcache_registry.orphans = c;
     }
-    lock_reset(&registry.lock);
+    lock_reset(&tcache_registry.lock);
     /* The child is a new process to membarrier(2). */
-    registry.barrier = os_barrier_init();
+    tcache_registry.barrier = os_barrier_init();
 }

@@ -1,6 +1,6 @@
 /*
  * Thread caches: for each bin an array of pointers to free slots, used as a stack by its thread without a lock or
- * an atomic read-modify-write, and yet drained by other threads when it lies idle. tcache.c has the protocol.
+ * an atomic read-modify-write, and yet drained by other threads when it lies idle. tcache_table.h has the protocol.
  */
 #ifndef SINTER_TCACHE_H
 #define SINTER_TCACHE_H
