@@ -250,11 +250,11 @@ SINTER_EXPORT int sinter_stats_get(struct sinter_stats *stats)
 SINTER_EXPORT int sinter_stats_text(int fd)
 {
     heap_init();
-    return result((int)-stats_print_text(fd));
+    return result(fd < 0 ? EBADF : (int)-stats_print_text(fd));
 }
 
 SINTER_EXPORT int sinter_stats_json(int fd)
 {
     heap_init();
-    return result((int)-stats_print_json(fd));
+    return result(fd < 0 ? EBADF : (int)-stats_print_json(fd));
 }

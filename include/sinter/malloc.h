@@ -52,7 +52,7 @@ struct sinter_stats {
     uint64_t committed;   /* address space made readable and writable for blocks */
     uint64_t huge;        /* of `allocated`: in mappings of their own */
     uint64_t purged;      /* given back to the system since start */
-    uint64_t purge_calls; /* system calls that did it */
+    uint64_t purge_calls; /* times that was done */
     uint64_t threads;     /* threads with a cache */
     uint64_t drained;     /* blocks taken out of idle threads' caches since start */
     uint64_t refills;     /* times a thread cache was filled */
