@@ -25,7 +25,7 @@ static _Atomic uint64_t huge_chunks[REGION_RUNS + 1][ZONE_MAX / CHUNK_BYTES / 64
 static struct {
     struct lock lock;
     bool reserved;
-    size_t huge_page; /* 0: none to be had */
+    enum os_huge_pages huge_pages; /* what the system offers */
     struct region regions[REGION_COUNT];
 } arena = {.lock = LOCK_INITIALIZER(LOCK_ARENA)};
 
@@ -85,7 +85,7 @@ static bool reserve(void)
 
 bool arena_init(void)
 {
-    arena.huge_page = os_huge_page_size();
+    arena.huge_pages = os_huge_pages();
     lay_out(distant_address(), ZONE_MAX);
     if (!arena_grow(REGION_MAP, META_STEP) && !(reserve() && arena_grow(REGION_MAP, META_STEP)))
         return false;
@@ -126,7 +126,7 @@ static bool commit(struct region *r, size_t upto)
 
 bool arena_may_use_huge_pages(void)
 {
-    return arena.huge_page != 0 && conf_get(CONF_thp) != THP_NEVER;
+    return arena.huge_pages != OS_HUGE_NEVER && conf_get(CONF_thp) != THP_NEVER;
 }
 
 static bool wants_huge(size_t offset)
@@ -154,6 +154,8 @@ static bool grow_zone(struct region *r, size_t bytes)
         return false;
     if (wants_huge(from))
         advise_huge(r, from, r->committed);
+    else if (arena.huge_pages == OS_HUGE_ALWAYS)
+        os_advise_no_huge(start_of(r) + from, r->committed - from);
     return true;
 }
 

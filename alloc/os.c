@@ -182,14 +182,14 @@ bool os_address_space_limited(void)
     return ret == 0 && limit.rlim_cur != RLIM_INFINITY;
 }
 
-size_t os_huge_page_size(void)
+enum os_huge_pages os_huge_pages(void)
 {
-    char text[128];
+    char text[128]; /* such as "always [madvise] never" */
     if (os_read_file("/sys/kernel/mm/transparent_hugepage/enabled", text, sizeof(text)) <= 0)
-        return 0;
+        return OS_HUGE_NEVER;
     for (const char *p = text; *p != '\0'; p++) {
-        if (p[0] == '[')
-            return p[1] == 'n' ? 0 : CHUNK_BYTES;
+        if (*p == '[')
+            return p[1] == 'a' ? OS_HUGE_ALWAYS : p[1] == 'm' ? OS_HUGE_ON_REQUEST : OS_HUGE_NEVER;
     }
-    return 0;
+    return OS_HUGE_NEVER;
 }

@@ -87,7 +87,9 @@ long os_read_file(const char *path, char *buf, size_t size);
 /* Is there a limit on this process's address space? */
 bool os_address_space_limited(void);
 
-/* The size of a huge page that MADV_HUGEPAGE can bring, 0 where the system has them switched off. */
-size_t os_huge_page_size(void);
+/* Whether the system makes memory huge pages: never, where a program asks for it, or wherever it can. */
+enum os_huge_pages { OS_HUGE_NEVER, OS_HUGE_ON_REQUEST, OS_HUGE_ALWAYS };
+
+enum os_huge_pages os_huge_pages(void);
 
 #endif
