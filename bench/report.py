@@ -78,7 +78,7 @@ class Results:
 def cell(value, spread=None):
     if value is None:
         return "-"
-    digits = 2 if value < 100 else 0
+    digits = 0 if value >= 100 else 2 if value >= 0.1 else 3 if value >= 0.01 else 4
     return f"{value:.{digits}f}" + (f" ±{spread:.0f}" if spread is not None else "")
 
 
