@@ -14,7 +14,8 @@
  */
 #define CONF_TABLE(X)                                                                                        \
     X(help, SWITCH, 0, 0, 1, NULL, START, "print the options with their values to stderr at start")          \
-    X(stats, CHOICE, 0, 0, 2, "off|on|json", LIVE, "print statistics to stderr at exit, as text or as JSON") \
+    X(stats, CHOICE, 0, 0, 2, "off|on|json", START,                                                          \
+      "print statistics to stderr at exit, as text or as JSON")                                              \
     X(decay, MILLIS, 10000, -1, 3600000, NULL, LIVE,                                                         \
       "time after which free pages have gone back to the system; 0: at once, -1: never")                     \
     X(background, SWITCH, 1, 0, 1, NULL, LIVE,                                                               \

@@ -35,6 +35,13 @@ static void *try_large(size_t size, size_t align, bool zero)
     return p;
 }
 
+/* Can what is free in the zones and in kept mappings be as much as `size`? Programs do ask for absurd amounts. */
+static bool reclaim_may_help(size_t size)
+{
+    return size <=
+           arena_committed(REGION_SPANS) + arena_committed(REGION_RUNS) + huge_dirty_pages() * PAGE_BYTES;
+}
+
 /* A block beyond the size classes. */
 static void *alloc_large(size_t size, size_t align, bool zero)
 {
@@ -42,7 +49,7 @@ static void *alloc_large(size_t size, size_t align, bool zero)
         return out_of_memory();
     heap_init();
     void *p = try_large(size, align, zero);
-    if (unlikely(p == NULL)) {
+    if (unlikely(p == NULL) && reclaim_may_help(size)) {
         background_reclaim();
         p = try_large(size, align, zero);
     }

@@ -19,6 +19,7 @@
 #include <pthread.h>
 #include <string.h>
 #include <sys/auxv.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 /* The program's own defaults; see sinter/malloc.h. */
@@ -105,15 +106,26 @@ static void fork_child(void)
     background_fork_child();
 }
 
-/* A copy of stderr for the statistics: programs close theirs in exit handlers that run before ours. */
+/*
+ * A copy of stderr for the statistics: programs close theirs in exit handlers that run before ours. Its identity is
+ * kept as well, for a program that has closed all its descriptors may have opened files of its own under the numbers.
+ */
 enum { STATS_FD_LEAST = 200 };
 
-static int stats_fd = 2;
+static int stats_fd = -1;
+static struct stat stats_identity;
 
-static void keep_stderr(void)
+static void stats_keep_stderr(void)
 {
-    long fd = os_syscall(SYS_fcntl, 2, F_DUPFD_CLOEXEC, STATS_FD_LEAST, 0, 0, 0);
-    stats_fd = fd >= 0 ? (int)fd : 2;
+    if (fstat(2, &stats_identity) == 0)
+        stats_fd = fcntl(2, F_DUPFD_CLOEXEC, STATS_FD_LEAST);
+}
+
+static bool stats_fd_is_ours(int fd)
+{
+    struct stat now;
+    return fd >= 0 && fstat(fd, &now) == 0 && now.st_dev == stats_identity.st_dev &&
+           now.st_ino == stats_identity.st_ino;
 }
 
 /* Early, so that the handlers of others, which may allocate, run before ours in the parent and after in the child. */
@@ -122,15 +134,18 @@ __attribute__((constructor(101))) static void at_start(void)
     heap_init();
     pthread_atfork(fork_prepare, fork_parent, fork_child);
     if (conf_get(CONF_stats) != STATS_OFF)
-        keep_stderr();
+        stats_keep_stderr();
 }
 
 __attribute__((destructor(101))) static void at_exit(void)
 {
     background_check();
     int64_t mode = conf_get(CONF_stats);
+    int fd = stats_fd_is_ours(stats_fd) ? stats_fd : 2;
+    if (mode == STATS_OFF || !stats_fd_is_ours(fd))
+        return;
     if (mode == STATS_ON)
-        stats_print_text(stats_fd);
-    else if (mode == STATS_JSON)
-        stats_print_json(stats_fd);
+        stats_print_text(fd);
+    else
+        stats_print_json(fd);
 }
