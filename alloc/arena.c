@@ -25,7 +25,8 @@ static _Atomic uint64_t huge_chunks[REGION_RUNS + 1][ZONE_MAX / CHUNK_BYTES / 64
 static struct {
     struct lock lock;
     bool reserved;
-    enum os_huge_pages huge_pages; /* what the system offers */
+    enum os_huge_pages huge_pages;       /* what the system offers */
+    _Atomic bool plain[REGION_RUNS + 1]; /* zones that are to have none */
     struct region regions[REGION_COUNT];
 } arena = {.lock = LOCK_INITIALIZER(LOCK_ARENA)};
 
@@ -129,9 +130,9 @@ bool arena_may_use_huge_pages(void)
     return arena.huge_pages != OS_HUGE_NEVER && conf_get(CONF_thp) != THP_NEVER;
 }
 
-static bool wants_huge(size_t offset)
+static bool wants_huge(enum arena_region zone, size_t offset)
 {
-    return arena_may_use_huge_pages() &&
+    return arena_may_use_huge_pages() && !load_relaxed(&arena.plain[zone]) &&
            (conf_get(CONF_thp) == THP_ALWAYS || offset >= (size_t)conf_get(CONF_thp_start));
 }
 
@@ -152,9 +153,10 @@ static bool grow_zone(struct region *r, size_t bytes)
     size_t upto = min_size(align_up(from + step, CHUNK_BYTES), r->limit);
     if (!commit(r, upto) && !commit(r, align_up(bytes, CHUNK_BYTES)))
         return false;
-    if (wants_huge(from))
+    enum arena_region zone = (enum arena_region)(r - arena.regions);
+    if (wants_huge(zone, from))
         advise_huge(r, from, r->committed);
-    else if (arena.huge_pages == OS_HUGE_ALWAYS)
+    else if (arena.huge_pages == OS_HUGE_ALWAYS || load_relaxed(&arena.plain[zone]))
         os_advise_no_huge(start_of(r) + from, r->committed - from);
     return true;
 }
@@ -189,12 +191,26 @@ void arena_shrink(enum arena_region zone, size_t bytes)
     lock_give(&arena.lock);
 }
 
+/*
+ * Each chunk that differs from its neighbours costs two mappings of the process's vm.max_map_count (65 530). When that
+ * comes to some thousands, no part of the zone is to be huge pages any more, which makes it one mapping again.
+ */
+enum { CHUNKS_GIVEN_UP_MAX = 4096 };
+
 static void give_up_huge(enum arena_region zone, size_t chunk)
 {
+    static _Atomic size_t given_up[REGION_RUNS + 1];
     uint64_t bit = (uint64_t)1 << chunk % 64;
     _Atomic uint64_t *word = &huge_chunks[zone][chunk / 64];
-    if ((load_relaxed(word) & bit) != 0 && (atomic_fetch_and(word, ~bit) & bit) != 0)
+    if ((load_relaxed(word) & bit) == 0 || (atomic_fetch_and(word, ~bit) & bit) == 0)
+        return;
+    size_t count = add_relaxed(&given_up[zone], 1) + 1;
+    if (count < CHUNKS_GIVEN_UP_MAX)
         os_advise_no_huge(arena_start(zone) + chunk * CHUNK_BYTES, CHUNK_BYTES);
+    else if (count == CHUNKS_GIVEN_UP_MAX) {
+        store_relaxed(&arena.plain[zone], true);
+        os_advise_no_huge(arena_start(zone), arena_committed(zone));
+    }
 }
 
 bool arena_purge(enum arena_region zone, void *addr, size_t size)
