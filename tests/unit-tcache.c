@@ -4,7 +4,7 @@
 #include "conf.h"
 #include "heap.h"
 #include "span.h"
-#include "tcache.h"
+#include "tcache_table.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -123,6 +123,75 @@ static void idle_caches_drain(void **state)
 }
 
 /*
+ * The state in which a drain leaves the stack of 100-byte blocks if it has exchanged its last element just when the
+ * owner had moved `top` down to it: the owner has read the pointer before, or will read NULL.
+ */
+static void *disputed_element(void)
+{
+    unsigned bin = sizeclass_bin(100);
+    void *p[20];
+    tcache_flush();
+    for (int i = 0; i < 20; i++)
+        p[i] = heap_malloc(100);
+    for (int i = 0; i < 20; i++)
+        heap_free(p[i], "free");
+    struct tcache *c = tcache_own();
+    void **top = tcache_top(c, bin) - 1;
+    assert_ptr_equal(*top, p[19]);
+    atomic_store(&c->bins[bin].top, top);
+    *top = NULL;
+    c->stacks[bin].drained = true;
+    c->stacks[bin].disputed_at = top;
+    c->stacks[bin].disputed = p[19];
+    return p[19];
+}
+
+static void a_pop_that_reads_null_gets_its_slot(void **state)
+{
+    (void)state;
+    void *last = disputed_element();
+    assert_ptr_equal(tcache_alloc(sizeclass_bin(100)), last);
+    heap_free(last, "free");
+    tcache_flush();
+    assert_int_equal(slot_bytes(), 0);
+}
+
+static void a_pop_that_was_first_keeps_its_slot(void **state)
+{
+    (void)state;
+    void *last = disputed_element(), *more[100];
+    for (int i = 0; i < 100; i++) {
+        more[i] = heap_malloc(100);
+        assert_ptr_not_equal(more[i], last);
+    }
+    for (int i = 0; i < 100; i++)
+        heap_free(more[i], "free");
+    heap_free(last, "free");
+    tcache_flush();
+    assert_int_equal(slot_bytes(), 0);
+}
+
+/* A second drain can't tell either while the owner stands still, and knows once the owner has gone on. */
+static void a_dispute_waits_for_its_owner(void **state)
+{
+    (void)state;
+    unsigned bin = sizeclass_bin(100);
+    void *last = disputed_element();
+    const struct stack *s = &tcache_own()->stacks[bin];
+    tcache_drain(true);
+    assert_ptr_equal(s->disputed, last);
+    assert_non_null(s->disputed_at);
+    void *next = heap_malloc(100);
+    assert_ptr_not_equal(next, last);
+    tcache_drain(true);
+    assert_null(s->disputed_at);
+    heap_free(next, "free");
+    heap_free(last, "free");
+    tcache_flush();
+    assert_int_equal(slot_bytes(), 0);
+}
+
+/*
  * Threads allocate and free as fast as they can, some of them each other's blocks, while others drain all caches.
  * A slot handed out twice shows as a foreign mark, a lost one in the sum at the end, one given back twice as a
  * death by double free.
@@ -226,6 +295,9 @@ int main(void)
         cmocka_unit_test(bounded),
         cmocka_unit_test(a_thread_that_ends_leaves_nothing),
         cmocka_unit_test(idle_caches_drain),
+        cmocka_unit_test(a_pop_that_reads_null_gets_its_slot),
+        cmocka_unit_test(a_pop_that_was_first_keeps_its_slot),
+        cmocka_unit_test(a_dispute_waits_for_its_owner),
         cmocka_unit_test(drained_while_in_use),
     };
     return cmocka_run_group_tests_name("tcache", tests, setup, NULL);
