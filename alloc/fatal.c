@@ -4,6 +4,7 @@
 #include "os.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 __attribute__((format(printf, 1, 0))) static void say(const char *format, va_list args)
 {
@@ -35,5 +36,7 @@ void fatal(const char *format, ...)
 
 void fatal_assert(const char *what, const char *file, int line)
 {
-    fatal("internal error: %s does not hold (%s:%d)", what, file, line);
+    const char *slash = strrchr(file, '/');
+    fatal("internal error, or the allocator's tables were overwritten: %s does not hold (%s:%d)", what,
+          slash != NULL ? slash + 1 : file, line);
 }

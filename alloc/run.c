@@ -159,12 +159,14 @@ static void size_unlink_locked(uint32_t page)
 {
     struct run *r = info(page);
     unsigned list = list_of(pages_at(page));
-    if (r->size_prev != 0)
-        info(r->size_prev)->size_next = r->size_next;
-    else if ((zone.lists[list] = r->size_next) == 0)
+    uint32_t *from = r->size_prev != 0 ? &info(r->size_prev)->size_next : &zone.lists[list];
+    uint32_t *back = r->size_next != 0 ? &info(r->size_next)->size_prev : NULL;
+    always_assert(state_of(page) == RUN_FREE && *from == page && (back == NULL || *back == page));
+    *from = r->size_next;
+    if (back != NULL)
+        *back = r->size_prev;
+    if (zone.lists[list] == 0)
         zone.nonempty[list / 64] &= ~((uint64_t)1 << list % 64);
-    if (r->size_next != 0)
-        info(r->size_next)->size_prev = r->size_prev;
 }
 
 /* Links the run behind `after` in the list by age; 0: as the oldest. */
@@ -182,8 +184,11 @@ static void age_unlink_locked(uint32_t page)
     struct run *r = info(page);
     if (r->dirty_pages == 0)
         return;
-    *(r->age_prev != 0 ? &info(r->age_prev)->age_next : &zone.oldest) = r->age_next;
-    *(r->age_next != 0 ? &info(r->age_next)->age_prev : &zone.newest) = r->age_prev;
+    uint32_t *from = r->age_prev != 0 ? &info(r->age_prev)->age_next : &zone.oldest;
+    uint32_t *back = r->age_next != 0 ? &info(r->age_next)->age_prev : &zone.newest;
+    always_assert(*from == page && *back == page);
+    *from = r->age_next;
+    *back = r->age_prev;
 }
 
 /* Makes [page, page + pages), `dirty` of them dirty, a free run without looking at its neighbours. */

@@ -52,12 +52,12 @@ static void list_unlink_locked(struct bin *b, uint32_t span)
     struct span *s = span_info(span);
     if (s->list == 0)
         return;
-    if (s->prev != 0)
-        span_info(s->prev)->next = s->next;
-    else
-        b->lists[s->list] = s->next;
-    if (s->next != 0)
-        span_info(s->next)->prev = s->prev;
+    uint32_t *from = s->prev != 0 ? &span_info(s->prev)->next : &b->lists[s->list];
+    uint32_t *back = s->next != 0 ? &span_info(s->next)->prev : NULL;
+    always_assert(s->state == SPAN_IN_USE && *from == span && (back == NULL || *back == span));
+    *from = s->next;
+    if (back != NULL)
+        *back = s->prev;
     s->list = 0;
 }
 

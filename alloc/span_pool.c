@@ -15,8 +15,11 @@ static struct {
 static void dirty_unlink(uint32_t span)
 {
     struct span *s = span_info(span);
-    *(s->prev != 0 ? &span_info(s->prev)->next : &pool.newest) = s->next;
-    *(s->next != 0 ? &span_info(s->next)->prev : &pool.oldest) = s->prev;
+    uint32_t *from = s->prev != 0 ? &span_info(s->prev)->next : &pool.newest;
+    uint32_t *back = s->next != 0 ? &span_info(s->next)->prev : &pool.oldest;
+    always_assert(s->state == SPAN_DIRTY && *from == span && *back == span);
+    *from = s->next;
+    *back = s->prev;
     pool.dirty_spans--;
     sub_relaxed(&decay_dirty_pages, SPAN_BYTES / PAGE_BYTES);
 }

@@ -6,8 +6,12 @@
 #include "span.h"
 #include "span_pool.h"
 #include "span_sweep.h"
+#include "span_table.h"
 
+#include <signal.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 enum { MANY = 40000 };
 static void *slots[MANY];
@@ -260,6 +264,49 @@ static void random_operations(void **state)
     assert_int_equal(stats.spans, before.spans);
 }
 
+/* What a process says that overwrites a link between spans and then goes on freeing. */
+static void overwrite_and_free(int out)
+{
+    dup2(out, STDERR_FILENO);
+    struct span *s = span_info((uint32_t)(((uintptr_t)slots[0] - arena_base) >> SPAN_BITS));
+    s->next = s->prev = 1;
+    for (size_t i = 0; i < 3000; i++) {
+        if (i % 1400 != 0)
+            span_give(sizeclass_bin(64), &slots[i], 1, "free");
+    }
+}
+
+/* Links that do not agree are found when they are followed, in every build. */
+static void overwritten_tables_are_found(void **state)
+{
+    (void)state;
+    unsigned bin = sizeclass_bin(64);
+    int text[2], status;
+    take(bin, 3000);
+    for (size_t i = 0; i < 3000; i += 1400) /* a slot in each of the spans, which puts them into lists */
+        span_give(bin, &slots[i], 1, "free");
+    assert_int_equal(pipe(text), 0);
+    pid_t pid = fork();
+    if (pid == 0) {
+        overwrite_and_free(text[1]);
+        _exit(0);
+    }
+    char said[512] = "";
+    close(text[1]);
+    assert_true(read(text[0], said, sizeof(said) - 1) > 0);
+    close(text[0]);
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT);
+    assert_non_null(strstr(said, "sinter: internal error, or the allocator's tables were overwritten: "));
+    for (size_t i = 0; i < 3000; i++) {
+        if (i % 1400 != 0)
+            span_give(bin, &slots[i], 1, "free");
+    }
+    struct span_stats stats;
+    span_stats(&stats);
+    assert_int_equal(stats.spans, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -270,6 +317,7 @@ int main(void)
         cmocka_unit_test(sweep_gives_back_free_pages),
         cmocka_unit_test(random_slots_are_random),
         cmocka_unit_test(random_operations),
+        cmocka_unit_test(overwritten_tables_are_found),
     };
     return cmocka_run_group_tests_name("span", tests, setup, NULL);
 }
