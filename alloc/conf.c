@@ -30,18 +30,18 @@ _Atomic int64_t conf_values[CONF_COUNT] = {
 #undef X
 };
 
-static const struct option *find(const char *key, size_t length)
-{
-    for (size_t i = 0; i < CONF_COUNT; i++) {
-        if (strlen(options[i].name) == length && memcmp(options[i].name, key, length) == 0)
-            return &options[i];
-    }
-    return NULL;
-}
-
 static bool same_word(const char *word, const char *text, size_t length)
 {
     return strlen(word) == length && memcmp(word, text, length) == 0;
+}
+
+static const struct option *find(const char *key, size_t length)
+{
+    for (size_t i = 0; i < CONF_COUNT; i++) {
+        if (same_word(options[i].name, key, length))
+            return &options[i];
+    }
+    return NULL;
 }
 
 static bool parse_choice(const char *choices, const char *text, size_t length, int64_t *value)

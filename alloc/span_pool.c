@@ -21,7 +21,7 @@ static void dirty_unlink(uint32_t span)
     *from = s->next;
     *back = s->prev;
     pool.dirty_spans--;
-    sub_relaxed(&decay_dirty_pages, SPAN_BYTES / PAGE_BYTES);
+    sub_relaxed(&decay_dirty_pages, SPAN_PAGES);
 }
 
 static void dirty_push(uint32_t span)
@@ -33,7 +33,7 @@ static void dirty_push(uint32_t span)
     *(pool.newest != 0 ? &span_info(pool.newest)->prev : &pool.oldest) = span;
     pool.newest = span;
     pool.dirty_spans++;
-    atomic_fetch_add(&decay_dirty_pages, SPAN_BYTES / PAGE_BYTES);
+    atomic_fetch_add(&decay_dirty_pages, SPAN_PAGES);
 }
 
 static uint32_t frontier_take(void)
