@@ -25,6 +25,7 @@ static _Atomic uint64_t huge_chunks[REGION_RUNS + 1][ZONE_MAX / CHUNK_BYTES / 64
 static struct {
     struct lock lock;
     bool reserved;
+    size_t held_spans;                   /* bytes of the span zone that have to stay */
     enum os_huge_pages huge_pages;       /* what the system offers */
     _Atomic bool plain[REGION_RUNS + 1]; /* zones that are to have none */
     struct region regions[REGION_COUNT];
@@ -43,8 +44,13 @@ static size_t lay_out(char *start, size_t zone)
         [REGION_RUNS] = zone,
         [REGION_SPAN_INFO] = zone / SPAN_BYTES * SPAN_INFO_BYTES,
         [REGION_SPAN_BITS] = zone / SPAN_BYTES * SPAN_BITS_BYTES,
+        [REGION_SPAN_MORE] = zone / SPAN_BYTES * SPAN_MORE_BYTES,
         [REGION_RUN_INFO] = zone / PAGE_BYTES * RUN_INFO_BYTES,
         [REGION_RUN_DIRTY] = zone / PAGE_BYTES / 8,
+        [REGION_PAGE_INFO] = zone / PAGE_BYTES * PAGE_INFO_BYTES,
+        [REGION_CHUNK_INFO] = zone / CHUNK_BYTES * CHUNK_INFO_BYTES,
+        [REGION_STORE] = zone / 16,
+        [REGION_SHADOW] = zone,
     };
     size_t offset = 0;
     for (int i = 0; i < REGION_COUNT; i++) {
@@ -180,8 +186,8 @@ bool arena_grow(enum arena_region region, size_t bytes)
 void arena_shrink(enum arena_region zone, size_t bytes)
 {
     struct region *r = &arena.regions[zone];
-    size_t upto = align_up(bytes, CHUNK_BYTES);
     lock_take(&arena.lock);
+    size_t upto = align_up(zone == REGION_SPANS ? max_size(bytes, arena.held_spans) : bytes, CHUNK_BYTES);
     if (upto < r->committed) {
         if (!arena.reserved)
             os_unmap(start_of(r) + upto, r->committed - upto);
@@ -189,6 +195,38 @@ void arena_shrink(enum arena_region zone, size_t bytes)
             r->committed = upto;
     }
     lock_give(&arena.lock);
+}
+
+size_t arena_hold_spans(size_t bytes)
+{
+    lock_take(&arena.lock);
+    size_t committed = arena.regions[REGION_SPANS].committed;
+    arena.held_spans = min_size(bytes, committed);
+    lock_give(&arena.lock);
+    return committed;
+}
+
+bool arena_shadow_map(size_t offset, size_t size)
+{
+    char *at = arena_start(REGION_SHADOW) + offset;
+    if (!arena.reserved && os_reserve_at(at, size) < 0)
+        return false;
+    os_unlock_pages(at, size); /* before there is access, so that nothing is populated */
+    if (os_commit(at, size) == 0) {
+        os_advise_no_huge(at, size);
+        return true;
+    }
+    arena_shadow_unmap(offset, size);
+    return false;
+}
+
+void arena_shadow_unmap(size_t offset, size_t size)
+{
+    char *at = arena_start(REGION_SHADOW) + offset;
+    if (!arena.reserved)
+        os_unmap(at, size);
+    else
+        os_decommit(at, size);
 }
 
 /*

@@ -5,6 +5,7 @@
  *     base               span zone: 64 KiB spans of small blocks
  *     ...                run zone: page runs of large blocks
  *     ...                span descriptors, slot bitmaps, run descriptors, dirty bits
+ *     ...                what the compactor needs: page descriptors, its store, the shadow of the span zone
  *
  * Each part is a region that is mapped from its start, as far as it is needed, with MAP_FIXED_NOREPLACE, in a part
  * of the address space that neither the kernel nor other runtimes choose by themselves. Nothing is reserved ahead:
@@ -31,13 +32,26 @@ enum arena_region {
     REGION_RUNS,
     REGION_SPAN_INFO,
     REGION_SPAN_BITS,
+    REGION_SPAN_MORE,
     REGION_RUN_INFO,
     REGION_RUN_DIRTY,
+    /* For packing, and untouched without it; see compactor/pages.h and compactor/store.h. */
+    REGION_PAGE_INFO,
+    REGION_CHUNK_INFO,
+    REGION_STORE,
+    REGION_SHADOW, /* mapped piece by piece */
     REGION_COUNT
 };
 
 /* Sizes of the table entries that the layout has to know; the modules assert them. */
-enum { SPAN_INFO_BYTES = 64, SPAN_BITS_BYTES = 512, RUN_INFO_BYTES = 32 };
+enum {
+    SPAN_INFO_BYTES = 64,
+    SPAN_BITS_BYTES = 128, /* of slot bitmaps, what slots of 64 bytes and more need */
+    SPAN_MORE_BYTES = 384, /* the rest */
+    RUN_INFO_BYTES = 32,
+    PAGE_INFO_BYTES = 8,
+    CHUNK_INFO_BYTES = 16,
+};
 
 /* Chooses the addresses. False if the system has no room for even a small arena. */
 bool arena_init(void);
@@ -61,6 +75,16 @@ bool arena_grow(enum arena_region region, size_t bytes);
 
 /* Takes the end of a zone, beyond `bytes` from its start, out of use, so that others can have what it counts for. */
 void arena_shrink(enum arena_region zone, size_t bytes);
+
+/* The span zone shall not shrink below `bytes` from its start any more. Returns how much of it is committed. */
+size_t arena_hold_spans(size_t bytes);
+
+/*
+ * Maps, and unmaps, a piece of the shadow: addresses at the constant distance `arena_shadow` from those of the span zone,
+ * to which the compactor moves pages. Never populated ahead and never locked, whatever mlockall(2) has been told.
+ */
+bool arena_shadow_map(size_t offset, size_t size);
+void arena_shadow_unmap(size_t offset, size_t size);
 
 /*
  * Gives memory of a zone back to the system; the pages read as zeros afterwards. False if the kernel refused.

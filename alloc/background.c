@@ -30,11 +30,12 @@ enum { STACK_BYTES = 64 * 1024, TLS_BYTES = 16 * 1024, IDLE_MS = 1000, LINGER_PA
 
 static struct {
     struct lock start_lock;
-    char *memory;                  /* the thread's stack, then its thread-local block */
-    _Atomic int alive;             /* thread id; the kernel clears it when the thread has left its stack */
-    _Atomic int wake;              /* futex of its sleep */
-    bool refused;                  /* clone failed: give back from the program's own calls */
-    uint64_t drained_at, swept_at; /* ms */
+    char *memory;      /* the thread's stack, then its thread-local block */
+    _Atomic int alive; /* thread id; the kernel clears it when the thread has left its stack */
+    _Atomic int wake;  /* futex of its sleep */
+    bool refused;      /* clone failed: give back from the program's own calls */
+    uint64_t decayed_at, drained_at, swept_at; /* ms */
+    int64_t engine_ms; /* when the engine wants its next step; ENGINE_DONE: not at all */
 } thread = {.start_lock = LOCK_INITIALIZER(LOCK_BACKGROUND)};
 
 static struct {
@@ -45,11 +46,37 @@ static struct {
 
 static _Atomic uint64_t random_state;
 
+static const struct background_engine *engine;
+
+void background_plug(const struct background_engine *plugged)
+{
+    engine = plugged;
+}
+
+bool background_is_caller(void)
+{
+    int id = load_relaxed(&thread.alive);
+    return id != 0 && id == (int)os_thread_id();
+}
+
 /* ---- the work ---- */
+
+static void breathe(void)
+{
+    if (engine != NULL && background_is_caller())
+        engine->breathe();
+}
+
+/* A piece takes some hundred microseconds, and no longer shall a fault wait. */
+enum { PIECE_PAGES = 1024 };
 
 static size_t purge_from(size_t (*purge)(size_t), size_t most)
 {
-    size_t done = purge(most);
+    size_t done = 0, n;
+    while (done < most && (n = purge(min_size(most - done, PIECE_PAGES))) > 0) {
+        done += n;
+        breathe();
+    }
     if (done > 0) {
         add_relaxed(&maintain.purged_pages, done);
         add_relaxed(&maintain.purge_calls, 1);
@@ -70,45 +97,44 @@ static size_t purge_locked(size_t pages)
     return done;
 }
 
+static void decay_step_locked(uint64_t now)
+{
+    purge_locked(decay_advance(&maintain.decay, now, load_relaxed(&decay_dirty_pages)));
+    decay_settle(&maintain.decay, load_relaxed(&decay_dirty_pages));
+}
+
 static void decay_step(void)
 {
     lock_take(&maintain.lock);
-    purge_locked(decay_advance(&maintain.decay, os_now_ms(), load_relaxed(&decay_dirty_pages)));
-    decay_settle(&maintain.decay, load_relaxed(&decay_dirty_pages));
+    decay_step_locked(os_now_ms());
     lock_give(&maintain.lock);
 }
 
 /* Drains what has been idle for the option's time. Returns whether there was anything. */
-static bool drain_step(uint64_t now)
+static bool drain_step_locked(uint64_t now)
 {
     int64_t idle = conf_get(CONF_cache_idle);
     if (idle < 0 || now < thread.drained_at + (uint64_t)idle)
         return false;
     thread.drained_at = now;
-    lock_take(&maintain.lock);
-    size_t drained = tcache_drain(false);
-    lock_give(&maintain.lock);
-    return drained > 0;
+    return tcache_drain(false) > 0;
 }
 
 static size_t sweep_locked(bool all)
 {
-    size_t waiting, done = span_sweep(all, &waiting);
+    size_t waiting, done = span_sweep(all, &waiting, breathe);
     add_relaxed(&maintain.purged_pages, done);
     return done + waiting;
 }
 
 /* Sweeps twice in the time of option `decay`. Returns whether there was anything or will be. */
-static bool sweep_step(uint64_t now)
+static bool sweep_step_locked(uint64_t now)
 {
     int64_t decay = conf_get(CONF_decay);
     if (decay <= 0 || now < thread.swept_at + (uint64_t)decay / 2)
         return false;
     thread.swept_at = now;
-    lock_take(&maintain.lock);
-    size_t pages = sweep_locked(false);
-    lock_give(&maintain.lock);
-    return pages > 0;
+    return sweep_locked(false) > 0;
 }
 
 void background_check(void)
@@ -121,7 +147,7 @@ void background_check(void)
     lock_give(&maintain.lock);
 }
 
-bool background_trim(void)
+static bool give_back_free(void)
 {
     uint64_t before = load_relaxed(&maintain.purged_pages);
     tcache_flush();
@@ -135,9 +161,38 @@ bool background_trim(void)
     return load_relaxed(&maintain.purged_pages) != before;
 }
 
+bool background_trim(void)
+{
+    bool any = give_back_free();
+    return (engine != NULL && engine->compact(false) == 0) || any;
+}
+
+int background_compact(void)
+{
+    give_back_free();
+    return engine != NULL ? engine->compact(true) : ENOTSUP;
+}
+
+int background_restore(void)
+{
+    return engine != NULL ? engine->restore() : 0;
+}
+
+void background_engine_stats(struct sinter_stats *stats)
+{
+    if (engine != NULL)
+        engine->stats(stats);
+}
+
+void background_exiting(void)
+{
+    if (engine != NULL)
+        engine->exiting();
+}
+
 void background_reclaim(void)
 {
-    background_trim();
+    give_back_free();
     span_pool_retract();
     run_retract();
 }
@@ -161,15 +216,15 @@ uint64_t background_random(void)
 
 /* ---- the thread ---- */
 
-static int64_t sleep_ms(void)
-{
-    return load_relaxed(&decay_dirty_pages) > 0 ? (int64_t)decay_epoch_ms() : IDLE_MS;
-}
-
 /* Caches and spans in use do not count: they are looked at every so often. */
 static bool has_dirty_pages(void)
 {
     return load_relaxed(&decay_dirty_pages) > 0 && conf_get(CONF_decay) >= 0;
+}
+
+static uint64_t decay_interval(void)
+{
+    return has_dirty_pages() ? decay_epoch_ms() : IDLE_MS;
 }
 
 /* The thread stays for a few looks at caches and spans that find nothing. */
@@ -180,20 +235,58 @@ static uint64_t linger_ms(void)
     return LINGER_PASSES * (uint64_t)(longer > IDLE_MS ? longer : IDLE_MS);
 }
 
+/* Returns whether there was anything to do, or will be. */
+static bool work_locked(uint64_t now)
+{
+    if (now >= thread.decayed_at + decay_interval()) {
+        thread.decayed_at = now;
+        decay_step_locked(now);
+    }
+    bool drained = drain_step_locked(now), swept = sweep_step_locked(now);
+    thread.engine_ms = engine != NULL ? engine->step(now) : ENGINE_DONE;
+    return drained || swept || has_dirty_pages() || thread.engine_ms != ENGINE_DONE;
+}
+
+static void rest(uint64_t now, bool worked)
+{
+    int64_t ms = (int64_t)(thread.decayed_at + decay_interval() - now);
+    if (!worked) /* somebody else gives memory back just now, or forks */
+        ms = 1;
+    else if (thread.engine_ms != ENGINE_DONE && thread.engine_ms < ms)
+        ms = thread.engine_ms;
+    if (ms < 0)
+        ms = 0;
+    if (engine != NULL)
+        engine->wait(ms);
+    else
+        background_sleep(ms);
+}
+
+void background_sleep(int64_t ms)
+{
+    if (ms > 0)
+        os_futex_wait(&thread.wake, 0, ms);
+    atomic_store(&thread.wake, 0);
+}
+
 static int run(void *unused)
 {
     (void)unused;
     os_syscall(SYS_prctl, PR_SET_NAME, (long)"sinter", 0, 0, 0, 0);
-    uint64_t busy_at = thread.drained_at = thread.swept_at = os_now_ms();
+    uint64_t busy_at = thread.decayed_at = thread.drained_at = thread.swept_at = os_now_ms();
     for (;;) {
-        os_futex_wait(&thread.wake, 0, sleep_ms());
+        /* Never waits for this lock: a thread that forks holds it, and may be waiting for a page. */
+        bool worked = lock_try(&maintain.lock);
         uint64_t now = os_now_ms();
-        decay_step();
-        bool drained = drain_step(now), swept = sweep_step(now);
-        if (drained || swept || has_dirty_pages())
-            busy_at = now;
-        if (now < busy_at + linger_ms() && conf_get(CONF_background))
+        if (worked) {
+            if (work_locked(now))
+                busy_at = now;
+            lock_give(&maintain.lock);
+        }
+        if (!worked || now < busy_at + linger_ms()) {
+            rest(now, worked);
             continue;
+        }
         atomic_store(&background_state, BACKGROUND_OFF);
         int off = BACKGROUND_OFF;
         if (!has_dirty_pages() || !conf_get(CONF_background) ||
@@ -236,6 +329,26 @@ static void start_locked(void)
     os_syscall(SYS_rt_sigprocmask, SIG_SETMASK, (long)&old, 0, sizeof(all), 0, 0);
 }
 
+/* Starts the thread unless it runs. */
+static void start(void)
+{
+    int saved = errno;
+    lock_take(&thread.start_lock);
+    int off = BACKGROUND_OFF;
+    if (atomic_compare_exchange_strong(&background_state, &off, BACKGROUND_ON))
+        start_locked();
+    lock_give(&thread.start_lock);
+    errno = saved;
+}
+
+bool background_run(void)
+{
+    start();
+    atomic_store(&thread.wake, 1);
+    os_futex_wake(&thread.wake, 1);
+    return !thread.refused;
+}
+
 void background_start(void)
 {
     static _Atomic uint64_t stepped_at;
@@ -243,13 +356,7 @@ void background_start(void)
     if (decay == 0) {
         decay_step();
     } else if (decay > 0 && conf_get(CONF_background) && !thread.refused) {
-        int saved = errno;
-        lock_take(&thread.start_lock);
-        int off = BACKGROUND_OFF;
-        if (atomic_compare_exchange_strong(&background_state, &off, BACKGROUND_ON))
-            start_locked();
-        lock_give(&thread.start_lock);
-        errno = saved;
+        start();
     } else if (decay > 0) {
         uint64_t now = os_now_ms(), last = load_relaxed(&stepped_at);
         if (now >= last + decay_epoch_ms() && atomic_compare_exchange_strong(&stepped_at, &last, now))
@@ -268,11 +375,17 @@ void background_init(void)
 void background_fork_prepare(void)
 {
     lock_take(&maintain.lock);
+    if (engine != NULL)
+        engine->fork_prepare();
 }
 
 void background_fork_parent(void)
 {
+    if (engine != NULL)
+        engine->fork_parent();
     lock_give(&maintain.lock);
+    if (engine != NULL)
+        engine->fork_parent_wait();
 }
 
 void background_fork_child(void)
@@ -280,5 +393,9 @@ void background_fork_child(void)
     lock_reset(&maintain.lock);
     store_relaxed(&thread.start_lock.state, 0);
     store_relaxed(&thread.alive, 0);
+    store_relaxed(&thread.wake, 0);
+    thread.refused = false;
     atomic_store(&background_state, BACKGROUND_OFF);
+    if (engine != NULL)
+        engine->fork_child();
 }

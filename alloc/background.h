@@ -14,8 +14,59 @@ enum { BACKGROUND_PAGES = 256, BACKGROUND_CACHE = 512 * 1024 };
 extern HIDDEN _Atomic int background_state;
 enum { BACKGROUND_OFF, BACKGROUND_ON };
 
+struct sinter_stats;
+
+/*
+ * Who packs pages plugs in here; this side knows no more about it. See compactor/mover.c.
+ */
+struct background_engine {
+    /* On the background thread: */
+    int64_t (*step)(
+        uint64_t now); /* a small piece of work, the maintain lock held; its result is when it wants the
+                          next, in milliseconds, or ENGINE_DONE if it needs the thread no longer */
+    void (*wait)(int64_t ms); /* sleeps, or serves faults; it may return early */
+    void (*breathe)(void);    /* between pieces of other work: serves faults */
+
+    /* On any thread: */
+    int (*compact)(
+        bool always); /* packs now, all or (not `always`) if it is worth it. 0 or a positive errno value */
+    int (*restore)(void);
+    void (*stats)(struct sinter_stats *stats);
+    void (*exiting)(void);
+
+    /* On the thread that forks. prepare: the maintain lock is held, others are not. */
+    void (*fork_prepare)(void);
+    void (*fork_parent)(void);
+    void (*fork_parent_wait)(void); /* no lock is held any more */
+    void (*fork_child)(void);
+};
+
+enum { ENGINE_DONE = -1 };
+
+/* At load time, by a constructor. */
+void background_plug(const struct background_engine *engine);
+
 void background_init(void);
 void background_start(void);
+
+/* Has the thread run, and look for work at once. False if it cannot run. */
+bool background_run(void);
+
+/* The thread's sleep where no engine has another: until background_run() is called, at most `ms` milliseconds. */
+void background_sleep(int64_t ms);
+
+/* Is the caller the background thread? */
+bool background_is_caller(void);
+
+/* sinter_compact() and sinter_restore(): 0 or a positive errno value. */
+int background_compact(void);
+int background_restore(void);
+
+/* Adds the engine's part. */
+void background_engine_stats(struct sinter_stats *stats);
+
+/* The process is about to exit. */
+void background_exiting(void);
 
 /* After something was freed; no lock may be held. */
 static inline void background_poke(void)

@@ -35,7 +35,29 @@
     X(randomize, SWITCH, 0, 0, 1, NULL, START, "hand out free slots in random order (implies cache:off)")    \
     X(zero_on_free, SWITCH, 0, 0, 1, NULL, START,                                                            \
       "overwrite blocks with zeros when they are freed (implies cache:off)")                                 \
-    X(seed, COUNT, 0, 0, INT64_MAX, NULL, START, "seed of randomize; 0: different in every process")
+    X(seed, COUNT, 0, 0, INT64_MAX, NULL, START,                                                             \
+      "seed of randomize and compact_inject; 0: different in every process")                                 \
+    X(compact, CHOICE, 1, 0, 2, "off|on|stress", START,                                                      \
+      "pack sparse, cold pages; stress: all pages, all the time, for tests")                                 \
+    X(compact_start, COUNT, 20, 0, 10000, NULL, LIVE,                                                        \
+      "percent of the live bytes of small blocks that may be wasted before packing starts")                  \
+    X(compact_stop, COUNT, 3, 0, 10000, NULL, LIVE, "the same, below which it stops again")                  \
+    X(compact_least, BYTES, 4 * MiB, 0, 1024 * GiB, NULL, LIVE, "waste that is never worth packing")         \
+    X(compact_full, COUNT, 90, 0, 100, NULL, LIVE, "percent of a page in use from which it stays")           \
+    X(compact_settle, MILLIS, 1000, 10, 3600000, NULL, LIVE,                                                 \
+      "how long a span must not have been allocated from or freed into")                                     \
+    X(compact_probation, MILLIS, 2000, 0, 3600000, NULL, LIVE,                                               \
+      "how long a page that was moved out is kept as it is, in case it is touched")                          \
+    X(compact_cpu, COUNT, 25, 1, 100, NULL, LIVE, "percent of one CPU that packing may use")                 \
+    X(compact_stall, COUNT, 10, 0, 1000, NULL, LIVE,                                                         \
+      "milliseconds a second that threads may wait for pages before packing pauses")                         \
+    X(compact_returns, COUNT, 20, 0, 1000, NULL, LIVE,                                                       \
+      "pages in 1000 that may come back in a minute before packing pauses")                                  \
+    X(compact_around, COUNT, 2, 0, 4, NULL, LIVE,                                                            \
+      "pages that come back with one that is touched: an aligned group of 2 to the power of this")           \
+    X(compact_pressure, SWITCH, 1, 0, 1, NULL, START, "pack at once when the system is short of memory")     \
+    X(compact_inject, COUNT, 0, 0, 1000000, NULL, START,                                                     \
+      "for tests: one in so many of the mover's system calls fails; 0: none")
 
 enum conf_option {
 #define X(name, ...) CONF_##name,
@@ -53,6 +75,8 @@ static inline int64_t conf_get(enum conf_option option)
 
 /* The words of option `stats`. */
 enum { STATS_OFF, STATS_ON, STATS_JSON };
+/* The words of option `compact`. */
+enum { COMPACT_OFF, COMPACT_ON, COMPACT_STRESS };
 /* The words of option `thp`. */
 enum { THP_AUTO, THP_ALWAYS, THP_NEVER };
 

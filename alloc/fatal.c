@@ -1,10 +1,47 @@
 #include "fatal.h"
 
+#include "background.h"
 #include "fmt.h"
 #include "os.h"
 
+#include <errno.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+
+#ifndef SYS_pidfd_getfd
+#define SYS_pidfd_getfd 438
+#endif
+
+/*
+ * Writes to the program's stderr. The background thread may have a descriptor table of its own, in which there is none:
+ * it borrows the one that the rest of the process has now, which may not be kept for whoever waits for its end.
+ */
+static void write_stderr(const char *line, size_t length)
+{
+    if (os_write(2, line, length) != -EBADF)
+        return;
+    long process = os_syscall(SYS_pidfd_open, os_process_id(), 0, 0, 0, 0, 0);
+    long fd = process >= 0 ? os_syscall(SYS_pidfd_getfd, process, 2, 0, 0, 0, 0) : process;
+    if (fd >= 0) {
+        os_write((int)fd, line, length);
+        os_syscall(SYS_close, fd, 0, 0, 0, 0, 0);
+    }
+    if (process >= 0)
+        os_syscall(SYS_close, process, 0, 0, 0, 0, 0);
+}
+
+/* abort(3) needs a thread that libc knows. */
+static _Noreturn void die(void)
+{
+    if (!background_is_caller())
+        abort();
+    os_syscall(SYS_kill, os_process_id(), SIGABRT, 0, 0, 0, 0);
+    for (int tries = 0; tries < 100; tries++) /* the program's handler may be at work */
+        os_futex_wait(&(_Atomic int){0}, 0, 10);
+    os_syscall(SYS_exit_group, 128 + SIGABRT, 0, 0, 0, 0, 0);
+    __builtin_unreachable();
+}
 
 __attribute__((format(printf, 1, 0))) static void say(const char *format, va_list args)
 {
@@ -14,7 +51,7 @@ __attribute__((format(printf, 1, 0))) static void say(const char *format, va_lis
     fmt_print(&f, "sinter: ");
     fmt_vprint(&f, format, args);
     line[f.used++] = '\n';
-    os_write(2, line, f.used);
+    write_stderr(line, f.used);
 }
 
 void warning(const char *format, ...)
@@ -31,7 +68,7 @@ void fatal(const char *format, ...)
     va_start(args, format);
     say(format, args);
     va_end(args);
-    abort();
+    die();
 }
 
 void fatal_assert(const char *what, const char *file, int line)

@@ -139,6 +139,7 @@ __attribute__((constructor(101))) static void at_start(void)
 
 __attribute__((destructor(101))) static void at_exit(void)
 {
+    background_exiting();
     background_check();
     int64_t mode = conf_get(CONF_stats);
     int fd = stats_fd_is_ours(stats_fd) ? stats_fd : 2;

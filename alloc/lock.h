@@ -11,7 +11,9 @@
 enum lock_rank {
     LOCK_INIT,       /* first use */
     LOCK_BACKGROUND, /* start of the background thread */
-    LOCK_MAINTAIN,   /* one purge or drain at a time */
+    LOCK_BELL,       /* one call of the mover of a kind at a time */
+    LOCK_MAINTAIN,   /* one purge, drain or packing step at a time */
+    LOCK_SERVICE,    /* one fault at a time */
     LOCK_REGISTRY,   /* the list of thread caches */
     LOCK_CACHE,      /* one thread cache's slow paths */
     LOCK_BIN,        /* one size class's span lists */
@@ -48,6 +50,18 @@ static inline void lock_take(struct lock *lock)
     if (unlikely(!atomic_compare_exchange_strong_explicit(&lock->state, &expected, 1, memory_order_acquire,
                                                           memory_order_relaxed)))
         lock_slow(lock);
+}
+
+/* Takes the lock if that needs no waiting. */
+static inline bool lock_try(struct lock *lock)
+{
+    int expected = 0;
+    if (!atomic_compare_exchange_strong_explicit(&lock->state, &expected, 1, memory_order_acquire,
+                                                 memory_order_relaxed))
+        return false;
+    if (SINTER_DEBUG)
+        lock_note_taken(lock);
+    return true;
 }
 
 static inline void lock_give(struct lock *lock)

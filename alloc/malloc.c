@@ -235,6 +235,18 @@ SINTER_EXPORT int sinter_option_set(const char *key, const char *value)
     return result(conf_set_text(key, value));
 }
 
+SINTER_EXPORT int sinter_compact(void)
+{
+    heap_init();
+    return result(background_compact());
+}
+
+SINTER_EXPORT int sinter_restore(void)
+{
+    heap_init();
+    return result(background_restore());
+}
+
 SINTER_EXPORT int sinter_stats_get(struct sinter_stats *stats)
 {
     size_t room = stats->size;

@@ -41,15 +41,30 @@ long os_decommit(void *addr, size_t size)
     return failed(ret) ? ret : 0;
 }
 
-long os_map_at(void *addr, size_t size)
+static long map_at(void *addr, size_t size, int prot)
 {
-    long ret = sys_mmap(addr, size, PROT_READ | PROT_WRITE, MAP_FIXED_NOREPLACE | MAP_NORESERVE);
+    long ret = sys_mmap(addr, size, prot, MAP_FIXED_NOREPLACE | MAP_NORESERVE);
     if (failed(ret))
         return ret;
     if ((void *)ret == addr)
         return 0;
     os_unmap((void *)ret, size); /* a kernel before 4.17 takes the address for a hint */
     return -EEXIST;
+}
+
+long os_map_at(void *addr, size_t size)
+{
+    return map_at(addr, size, PROT_READ | PROT_WRITE);
+}
+
+long os_reserve_at(void *addr, size_t size)
+{
+    return map_at(addr, size, PROT_NONE);
+}
+
+void os_unlock_pages(void *addr, size_t size)
+{
+    os_syscall(SYS_munlock, (long)addr, (long)size, 0, 0, 0, 0);
 }
 
 void *os_map(size_t size, size_t align)
@@ -98,11 +113,36 @@ void os_advise_no_huge(void *addr, size_t size)
     os_syscall(SYS_madvise, (long)addr, (long)size, MADV_NOHUGEPAGE, 0, 0, 0);
 }
 
-uint64_t os_now_ms(void)
+static uint64_t clock_ns(long clock)
 {
     struct timespec now;
-    os_syscall(SYS_clock_gettime, CLOCK_MONOTONIC, (long)&now, 0, 0, 0, 0);
-    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+    os_syscall(SYS_clock_gettime, clock, (long)&now, 0, 0, 0, 0);
+    return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+}
+
+uint64_t os_now_ms(void)
+{
+    return clock_ns(CLOCK_MONOTONIC) / 1000000;
+}
+
+uint64_t os_now_ns(void)
+{
+    return clock_ns(CLOCK_MONOTONIC);
+}
+
+uint64_t os_thread_cpu_ns(void)
+{
+    return clock_ns(CLOCK_THREAD_CPUTIME_ID);
+}
+
+long os_process_id(void)
+{
+    return os_syscall(SYS_getpid, 0, 0, 0, 0, 0, 0);
+}
+
+long os_thread_id(void)
+{
+    return os_syscall(SYS_gettid, 0, 0, 0, 0, 0, 0);
 }
 
 void os_futex_wait(_Atomic int *word, int value, int64_t ms)

@@ -39,6 +39,12 @@ static inline long os_syscall(long nr, long a, long b, long c, long d, long e, l
 /* Address space without access, at `hint` if that is free; NULL if there is none. */
 void *os_reserve(void *hint, size_t size);
 
+/* The same at exactly `addr`, which must be unused. 0 or -errno. */
+long os_reserve_at(void *addr, size_t size);
+
+/* As munlock(2). */
+void os_unlock_pages(void *addr, size_t size);
+
 /* Makes reserved memory readable and writable. */
 long os_commit(void *addr, size_t size);
 
@@ -64,6 +70,13 @@ void os_advise_no_huge(void *addr, size_t size);
 
 /* Milliseconds of the monotonic clock. */
 uint64_t os_now_ms(void);
+
+/* Nanoseconds of the monotonic clock, and of CPU time that the calling thread has used. */
+uint64_t os_now_ns(void);
+uint64_t os_thread_cpu_ns(void);
+
+long os_process_id(void);
+long os_thread_id(void);
 
 /* Sleeps while *word == value, at most `ms` milliseconds (-1: without limit). */
 void os_futex_wait(_Atomic int *word, int value, int64_t ms);

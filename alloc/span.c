@@ -7,11 +7,12 @@
 #include "span_pool.h"
 #include "span_table.h"
 
-enum { LISTS = 8 }; /* list 1 has the fullest spans */
+/* List 1 has the fullest spans; those of which pages are away come last, whatever they hold. */
+enum { LISTS = 8, AWAY_LIST = LISTS + 1 };
 
 struct bin {
     struct lock lock;
-    uint32_t lists[LISTS + 1];
+    uint32_t lists[AWAY_LIST + 1];
     uint32_t spans;
     uint32_t list_factor; /* free slots to list, in 1 / 65536 */
 } CACHE_ALIGNED;
@@ -32,6 +33,13 @@ void span_init(void)
 static uint8_t list_for(const struct bin *b, int32_t free_slots)
 {
     return free_slots <= 0 ? 0 : (uint8_t)(1 + ((uint32_t)free_slots * b->list_factor >> 16));
+}
+
+/* The list where the span belongs. */
+static uint8_t place_of(const struct bin *b, const struct span *s)
+{
+    uint8_t list = list_for(b, load_relaxed(&s->free_slots));
+    return list != 0 && load_relaxed(&s->away) != 0 ? AWAY_LIST : list;
 }
 
 static void list_link_locked(struct bin *b, uint32_t span, uint8_t list)
@@ -68,10 +76,9 @@ static uint32_t span_start_locked(struct bin *b, unsigned bin)
         return 0;
     struct span *s = span_info(span);
     unsigned slots = sizeclass_table[bin].slots, words = span_words(bin);
-    _Atomic uint64_t *word = span_bits(span);
     for (unsigned w = 0; w < words; w++) {
         unsigned left = slots - w * 64;
-        store_relaxed(&word[w], left >= 64 ? ~(uint64_t)0 : ((uint64_t)1 << left) - 1);
+        store_relaxed(span_word(span, w), left >= 64 ? ~(uint64_t)0 : ((uint64_t)1 << left) - 1);
     }
     s->bin = (uint8_t)bin;
     s->list = 0;
@@ -91,22 +98,28 @@ static void span_end_locked(struct bin *b, uint32_t span)
     span_pool_give(span);
 }
 
-/* The fullest span with a free slot, unlinked; 0 if there is none. */
-static uint32_t fullest_locked(struct bin *b)
+static uint32_t list_pop_locked(struct bin *b, unsigned list)
+{
+    uint32_t span = b->lists[list];
+    if (span != 0)
+        list_unlink_locked(b, span);
+    return span;
+}
+
+/* The fullest span with a free slot, unlinked; 0 if there is none, or if none is here entirely but one can be started. */
+static uint32_t fullest_locked(struct bin *b, bool may_start)
 {
     for (unsigned list = 1; list <= LISTS; list++) {
-        uint32_t span = b->lists[list];
-        if (span != 0) {
-            list_unlink_locked(b, span);
+        uint32_t span = list_pop_locked(b, list);
+        if (span != 0)
             return span;
-        }
     }
-    return 0;
+    return may_start && span_pool_has_dirty() ? 0 : list_pop_locked(b, AWAY_LIST);
 }
 
 static void relist_locked(struct bin *b, uint32_t span)
 {
-    list_link_locked(b, span, list_for(b, load_relaxed(&span_info(span)->free_slots)));
+    list_link_locked(b, span, place_of(b, span_info(span)));
 }
 
 /* ---- taking slots ---- */
@@ -146,11 +159,10 @@ static size_t take_slots(uint32_t span, unsigned bin, void **end, size_t want)
 {
     const size_t size = sizeclass_table[bin].size;
     const unsigned words = span_words(bin);
-    _Atomic uint64_t *word = span_bits(span);
     char *start = span_address(span);
     size_t got = 0;
     for (unsigned w = 0; w < words && got < want; w++) {
-        uint64_t taken = take_bits(&word[w], want - got);
+        uint64_t taken = take_bits(span_word(span, w), want - got);
         if (taken == 0)
             continue;
         size_t lowest = w * 64 + (size_t)__builtin_ctzll(taken),
@@ -160,6 +172,7 @@ static size_t take_slots(uint32_t span, unsigned bin, void **end, size_t want)
             end[-(ptrdiff_t)++got] = start + (w * 64 + (size_t)__builtin_ctzll(taken)) * size;
     }
     sub_relaxed(&span_info(span)->free_slots, (int32_t)got);
+    store_relaxed(&span_info(span)->recent, 1);
     return got;
 }
 
@@ -169,7 +182,7 @@ size_t span_take(unsigned bin, void **out, size_t want)
     size_t got = 0;
     lock_take(&b->lock);
     while (got < want) {
-        uint32_t span = fullest_locked(b);
+        uint32_t span = fullest_locked(b, got == 0);
         if (span == 0 && got == 0)
             span = span_start_locked(b, bin);
         if (span == 0)
@@ -186,11 +199,10 @@ size_t span_take(unsigned bin, void **out, size_t want)
 /* Clears the nth set bit of the span's bitmap and returns its number. */
 static uint32_t take_nth(uint32_t span, uint32_t nth)
 {
-    _Atomic uint64_t *word = span_bits(span);
     uint32_t w = 0;
     uint64_t have;
     for (;; w++) {
-        have = load_relaxed(&word[w]);
+        have = load_relaxed(span_word(span, w));
         uint32_t count = (uint32_t)__builtin_popcountll(have);
         if (nth < count)
             break;
@@ -199,7 +211,7 @@ static uint32_t take_nth(uint32_t span, uint32_t nth)
     while (nth-- > 0)
         have &= have - 1;
     uint64_t bit = have & -have;
-    atomic_fetch_and_explicit(&word[w], ~bit, memory_order_acquire);
+    atomic_fetch_and_explicit(span_word(span, w), ~bit, memory_order_acquire);
     return w * 64 + (uint32_t)__builtin_ctzll(bit);
 }
 
@@ -208,7 +220,7 @@ void *span_take_random(unsigned bin, uint64_t random)
     struct bin *b = &bins[bin];
     void *slot = NULL;
     lock_take(&b->lock);
-    uint32_t span = fullest_locked(b);
+    uint32_t span = fullest_locked(b, true);
     if (span == 0)
         span = span_start_locked(b, bin);
     if (span != 0) {
@@ -217,6 +229,7 @@ void *span_take_random(unsigned bin, uint64_t random)
         slot = span_address(span) +
                (size_t)take_nth(span, (uint32_t)(random % choices)) * sizeclass_table[bin].size;
         sub_relaxed(&span_info(span)->free_slots, 1);
+        store_relaxed(&span_info(span)->recent, 1);
         relist_locked(b, span);
     }
     lock_give(&b->lock);
@@ -246,7 +259,7 @@ static void settle(unsigned bin, uint32_t span)
         int32_t free_slots = load_relaxed(&s->free_slots);
         if (free_slots == sizeclass_table[bin].slots) {
             span_end_locked(b, span);
-        } else if (s->list != list_for(b, free_slots)) {
+        } else if (s->list != place_of(b, s)) {
             list_unlink_locked(b, span);
             relist_locked(b, span);
             add_relaxed(&decay_sparse_pages, SPAN_PAGES / LISTS);
@@ -289,7 +302,7 @@ void span_give(unsigned bin, void *const *slots, size_t n, const char *call)
                 i++;
             } while (i < n && span_number(slots[i]) == span &&
                      (slot = slot_number(slots[i], magic)) / 64 == w);
-            uint64_t before = atomic_fetch_or_explicit(&span_bits(span)[w], mask, memory_order_release);
+            uint64_t before = atomic_fetch_or_explicit(span_word(span, w), mask, memory_order_release);
             if (unlikely(before & mask))
                 die_double_free(call, span, bin, w, before & mask);
         }
@@ -316,6 +329,18 @@ void span_claimed_locked(unsigned bin, uint32_t span, int32_t count)
     relist_locked(&bins[bin], span);
 }
 
+void span_settle_list(unsigned bin, uint32_t span)
+{
+    struct bin *b = &bins[bin];
+    struct span *s = span_info(span);
+    lock_take(&b->lock);
+    if (s->state == SPAN_IN_USE && s->bin == bin && s->list != place_of(b, s)) {
+        list_unlink_locked(b, span);
+        relist_locked(b, span);
+    }
+    lock_give(&b->lock);
+}
+
 /* ---- looking up ---- */
 
 struct span_location span_find(const void *p)
@@ -332,7 +357,7 @@ struct span_location span_find(const void *p)
         .slot = slot,
         .offset = (uint32_t)((uintptr_t)p & (SPAN_BYTES - 1)) - slot * size,
         .start = span_address(span) + (size_t)slot * size,
-        .free = load_relaxed(&span_bits(span)[slot / 64]) >> (slot % 64) & 1,
+        .free = load_relaxed(span_word(span, slot / 64)) >> (slot % 64) & 1,
     };
 }
 
@@ -341,7 +366,7 @@ struct span_location span_find(const void *p)
 static size_t list_free_slots_locked(const struct bin *b)
 {
     size_t n = 0;
-    for (unsigned list = 1; list <= LISTS; list++) {
+    for (unsigned list = 1; list <= AWAY_LIST; list++) {
         for (uint32_t span = b->lists[list]; span != 0; span = span_info(span)->next) {
             int32_t free_slots = load_relaxed(&span_info(span)->free_slots);
             n += free_slots > 0 ? (size_t)free_slots : 0;
@@ -373,14 +398,14 @@ void span_stats(struct span_stats *stats)
 static void check_bin(unsigned bin)
 {
     struct bin *b = &bins[bin];
-    for (unsigned list = 1; list <= LISTS; list++) {
+    for (unsigned list = 1; list <= AWAY_LIST; list++) {
         uint32_t prev = 0;
         for (uint32_t span = b->lists[list]; span != 0; prev = span, span = span_info(span)->next) {
             const struct span *s = span_info(span);
             always_assert(s->state == SPAN_IN_USE && s->bin == bin && s->list == list && s->prev == prev);
             int32_t count = 0;
             for (unsigned w = 0; w < span_words(bin); w++)
-                count += __builtin_popcountll(load_relaxed(&span_bits(span)[w]));
+                count += __builtin_popcountll(load_relaxed(span_word(span, w)));
             always_assert(count >= load_relaxed(&s->free_slots)); /* bits first, then the count */
             always_assert(load_relaxed(arena_map_entry(span)) == bin * 16);
         }

@@ -41,6 +41,7 @@ static uint32_t frontier_take(void)
     size_t end = (size_t)pool.frontier + 1;
     if (!arena_grow(REGION_SPAN_INFO, end * SPAN_INFO_BYTES) ||
         !arena_grow(REGION_SPAN_BITS, end * SPAN_BITS_BYTES) ||
+        !arena_grow(REGION_SPAN_MORE, end * SPAN_MORE_BYTES) ||
         !arena_grow(REGION_MAP, end * sizeof(uint16_t)) || !arena_grow(REGION_SPANS, end * SPAN_BYTES))
         return 0;
     __atomic_store_n(&arena_span_limit, arena_committed(REGION_MAP) / sizeof(uint16_t), __ATOMIC_RELAXED);
@@ -167,6 +168,11 @@ size_t span_purge(size_t most)
         done += n * SPAN_PAGES;
     }
     return done;
+}
+
+bool span_pool_has_dirty(void)
+{
+    return read_racy(pool.dirty_spans) != 0;
 }
 
 size_t span_dirty_pages(void)

@@ -12,6 +12,9 @@ uint32_t span_pool_take(void);
 /* Takes back a span that is IN_USE no longer. */
 void span_pool_give(uint32_t span);
 
+/* Is there a free span that has memory? A hint. */
+bool span_pool_has_dirty(void);
+
 /* The first span that was never used. */
 uint32_t span_pool_frontier(void);
 

@@ -1,6 +1,7 @@
 #include "span_sweep.h"
 
 #include "decay.h"
+#include "span_pages.h"
 #include "span_pool.h"
 #include "span_table.h"
 
@@ -9,23 +10,15 @@
  * memory goes back, and then frees them.
  */
 
-/* The slots [*first, *end) have a part on the page. */
-static void page_slots(unsigned bin, unsigned page, uint32_t *first, uint32_t *end)
-{
-    uint32_t size = sizeclass_table[bin].size, slots = sizeclass_table[bin].slots;
-    *first = page * (uint32_t)PAGE_BYTES / size;
-    *end = (uint32_t)min_size(((page + 1) * (uint32_t)PAGE_BYTES + size - 1) / size, slots);
-}
-
 static bool page_is_free_locked(uint32_t span, unsigned bin, unsigned page)
 {
     uint32_t slot, end;
-    page_slots(bin, page, &slot, &end);
+    span_page_slots(bin, page, &slot, &end);
     bool any = slot < end;
     while (slot < end) {
         uint32_t bit = slot % 64, count = (uint32_t)min_size(64 - bit, end - slot);
         uint64_t mask = (count == 64 ? ~(uint64_t)0 : ((uint64_t)1 << count) - 1) << bit;
-        if ((load_relaxed(&span_bits(span)[slot / 64]) & mask) != mask)
+        if ((load_relaxed(span_word(span, slot / 64)) & mask) != mask)
             return false;
         slot += count;
     }
@@ -48,7 +41,7 @@ static void sweep_claim_locked(uint32_t span, uint32_t first, uint32_t end, stru
             continue;
         swept->slots[slot / 64] |= bit;
         swept->count++;
-        atomic_fetch_and_explicit(&span_bits(span)[slot / 64], ~bit, memory_order_acquire);
+        atomic_fetch_and_explicit(span_word(span, slot / 64), ~bit, memory_order_acquire);
     }
 }
 
@@ -74,7 +67,7 @@ static void sweep_take_locked(uint32_t span, unsigned bin, struct swept *swept)
         uint32_t first, end;
         if (!(swept->pages >> page & 1))
             continue;
-        page_slots(bin, page, &first, &end);
+        span_page_slots(bin, page, &first, &end);
         sweep_claim_locked(span, first, end, swept);
     }
     s->populated &= (uint16_t)~swept->pages;
@@ -111,15 +104,17 @@ static size_t sweep_finish(uint32_t span, const struct swept *swept)
     }
     for (unsigned w = 0; w < span_words(bin); w++) {
         if (swept->slots[w] != 0)
-            atomic_fetch_or_explicit(&span_bits(span)[w], swept->slots[w], memory_order_release);
+            atomic_fetch_or_explicit(span_word(span, w), swept->slots[w], memory_order_release);
     }
     span_add_free(bin, span, swept->count);
     return n;
 }
 
-size_t span_sweep(bool all, size_t *waiting)
+enum { SPANS_A_BREATH = 64, PURGED_A_BREATH = 16 };
+
+size_t span_sweep(bool all, size_t *waiting, void (*breathe)(void))
 {
-    size_t done = 0;
+    size_t done = 0, breath = 0;
     uint32_t end = span_pool_frontier();
     *waiting = 0;
     store_relaxed(&decay_sparse_pages, 0);
@@ -128,6 +123,11 @@ size_t span_sweep(bool all, size_t *waiting)
         sweep_span(span, all, &swept, waiting);
         if (swept.pages != 0)
             done += sweep_finish(span, &swept);
+        breath += swept.pages != 0 ? SPANS_A_BREATH / PURGED_A_BREATH : 1;
+        if (breathe != NULL && breath >= SPANS_A_BREATH) {
+            breathe();
+            breath = 0;
+        }
     }
     return done;
 }

@@ -41,10 +41,14 @@ struct span {
     uint16_t populated;  /* may have memory: a slot on it was taken since it was last given back */
     uint16_t idle;       /* populated, and all its slots were free at the last sweep and have been since */
     uint32_t prev, next; /* Synchronization: the lock of the list */
+    /* For the compactor, see span_pages.h. */
+    _Atomic uint16_t away;  /* a bit for each page that is not here. Only the background thread writes it */
+    _Atomic uint8_t recent; /* slots were taken since the last look */
+    int32_t seen_free;      /* free_slots at the last look. Only the background thread uses it */
 } CACHE_ALIGNED;
 
 _Static_assert(sizeof(struct span) == SPAN_INFO_BYTES, "the arena's layout relies on it");
-_Static_assert(SLOT_WORDS * 8 == SPAN_BITS_BYTES, "the arena's layout relies on it");
+_Static_assert(SLOT_WORDS * 8 == SPAN_BITS_BYTES + SPAN_MORE_BYTES, "the arena's layout relies on it");
 _Static_assert(BIN_COUNT * 16 <= UINT16_MAX, "a page map entry is a bin number times 16");
 
 enum { SPAN_PAGES = SPAN_BYTES / PAGE_BYTES };
@@ -54,9 +58,16 @@ static inline struct span *span_info(uint32_t span)
     return (struct span *)arena_start(REGION_SPAN_INFO) + span;
 }
 
-static inline _Atomic uint64_t *span_bits(uint32_t span)
+/*
+ * Word `w` of the span's slot bitmap. It lies in two tables, because few bins need more than the first words, and a table
+ * of rows that are mostly unused would still have memory behind all of it.
+ */
+static inline _Atomic uint64_t *span_word(uint32_t span, unsigned w)
 {
-    return (_Atomic uint64_t *)(arena_start(REGION_SPAN_BITS) + (size_t)span * SPAN_BITS_BYTES);
+    enum { FIRST = SPAN_BITS_BYTES / 8, MORE = SPAN_MORE_BYTES / 8 };
+    return likely(w < FIRST)
+               ? (_Atomic uint64_t *)arena_start(REGION_SPAN_BITS) + (size_t)span * FIRST + w
+               : (_Atomic uint64_t *)arena_start(REGION_SPAN_MORE) + (size_t)span * MORE + (w - FIRST);
 }
 
 static inline char *span_address(uint32_t span)
@@ -70,7 +81,7 @@ static inline unsigned span_words(unsigned bin)
     return (sizeclass_table[bin].slots + 63u) / 64;
 }
 
-/* ---- of span.c, for the sweep ---- */
+/* ---- of span.c, for the sweep and for span_pages.c ---- */
 
 void span_lock_bin(unsigned bin);
 void span_unlock_bin(unsigned bin);
@@ -80,5 +91,8 @@ void span_claimed_locked(unsigned bin, uint32_t span, int32_t count);
 
 /* `n` slots of the span, whose bits are set already, are free. */
 void span_add_free(unsigned bin, uint32_t span, int32_t n);
+
+/* Puts the span into the list where it belongs, if it is in use by `bin`. */
+void span_settle_list(unsigned bin, uint32_t span);
 
 #endif

@@ -29,9 +29,23 @@
     X(flushes, NUMBER, "times a cache was flushed")                                                          \
     X(spans, NUMBER, "spans in use")                                                                         \
     X(runs, NUMBER, "page runs in use")                                                                      \
-    X(background, NUMBER, "background threads running")
+    X(background, NUMBER, "background threads running")                                                      \
+    X(compactor, NUMBER, "0: not needed so far, 1: at work, 2: not available")                               \
+    X(aside, BYTES, "of pages moved out, on probation")                                                      \
+    X(packed, BYTES, "of pages moved out and packed")                                                        \
+    X(store, BYTES, "that packed pages take")                                                                \
+    X(saved, BYTES, "by packing")                                                                            \
+    X(moved_out, NUMBER, "pages moved out so far")                                                           \
+    X(pages_packed, NUMBER, "pages packed so far")                                                           \
+    X(pages_returned, NUMBER, "pages that came back")                                                        \
+    X(faults, NUMBER, "touches of pages that were away")                                                     \
+    X(stall_p50, NANOSECONDS, "how long they waited: median")                                                \
+    X(stall_p99, NANOSECONDS, "99 of 100 waited less")                                                       \
+    X(stall_p999, NANOSECONDS, "999 of 1000 waited less")                                                    \
+    X(stall_max, NANOSECONDS, "the longest wait")                                                            \
+    X(compactor_cpu, NANOSECONDS, "CPU time of the thread that packs")
 
-enum unit { BYTES, NUMBER };
+enum unit { BYTES, NUMBER, NANOSECONDS };
 
 static const struct field {
     const char *name;
@@ -43,6 +57,8 @@ static const struct field {
     STATS_TABLE(X)
 #undef X
 };
+
+static const char *const units[] = {[BYTES] = "B ", [NUMBER] = "  ", [NANOSECONDS] = "ns"};
 
 _Static_assert(sizeof(struct sinter_stats) == (ARRAY_LEN(fields) + 1) * sizeof(uint64_t),
                "a field lacks its row");
@@ -84,6 +100,7 @@ void stats_read(struct sinter_stats *stats)
         .runs = runs.runs,
         .background = atomic_load(&background_state) == BACKGROUND_ON,
     };
+    background_engine_stats(stats);
 }
 
 struct class_row {
@@ -121,11 +138,10 @@ long stats_print_text(int fd)
     struct sinter_stats stats;
     stats_read(&stats);
     fmt_to_fd(&f, fd, buffer, sizeof(buffer));
-    fmt_print(&f, "sinter %s, process %ld\n", SINTER_VERSION_STRING,
-              os_syscall(SYS_getpid, 0, 0, 0, 0, 0, 0));
+    fmt_print(&f, "sinter %s, process %ld\n", SINTER_VERSION_STRING, os_process_id());
     for (size_t i = 0; i < ARRAY_LEN(fields); i++)
-        fmt_print(&f, "  %-12s %16lu %s  %s\n", fields[i].name, value_of(&stats, &fields[i]),
-                  fields[i].unit == BYTES ? "B" : " ", fields[i].help);
+        fmt_print(&f, "  %-14s %16lu %s  %s\n", fields[i].name, value_of(&stats, &fields[i]),
+                  units[fields[i].unit], fields[i].help);
     fmt_print(&f, "  %8s %12s %12s %10s %6s\n", "class", "allocated", "cached", "spans", "used");
     each_bin(&f, text_row);
     return fmt_flush(&f);
@@ -144,8 +160,7 @@ long stats_print_json(int fd)
     struct sinter_stats stats;
     stats_read(&stats);
     fmt_to_fd(&f, fd, buffer, sizeof(buffer));
-    fmt_print(&f, "{\"version\":\"%s\",\"pid\":%ld", SINTER_VERSION_STRING,
-              os_syscall(SYS_getpid, 0, 0, 0, 0, 0, 0));
+    fmt_print(&f, "{\"version\":\"%s\",\"pid\":%ld", SINTER_VERSION_STRING, os_process_id());
     for (size_t i = 0; i < ARRAY_LEN(fields); i++)
         fmt_print(&f, ",\"%s\":%lu", fields[i].name, value_of(&stats, &fields[i]));
     fmt_print(&f, ",\"classes\":[");

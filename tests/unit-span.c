@@ -165,7 +165,7 @@ static void sweep_gives_back_free_pages(void **state)
 {
     (void)state;
     size_t waiting = 0;
-    span_sweep(true, &waiting);
+    span_sweep(true, &waiting, NULL);
     unsigned bin = sizeclass_bin(1024);
     size_t n = (size_t)sizeclass_table[bin].slots * 10, kept = 0;
     take(bin, n);
@@ -182,10 +182,10 @@ static void sweep_gives_back_free_pages(void **state)
             drop[dropped++] = slots[i];
     }
     span_give(bin, drop, dropped, "test");
-    size_t first = span_sweep(false, &waiting); /* only notes what is free */
+    size_t first = span_sweep(false, &waiting, NULL); /* only notes what is free */
     assert_int_equal(first, 0);
     assert_int_equal(waiting, 10 * 14);
-    size_t second = span_sweep(false, &waiting);
+    size_t second = span_sweep(false, &waiting, NULL);
     assert_int_equal(second, 10 * 14);
     for (size_t i = 0; i < kept; i++) {
         unsigned char *p = keep[i];
@@ -196,7 +196,7 @@ static void sweep_gives_back_free_pages(void **state)
         bool shared = (uintptr_t)p % SPAN_BYTES / PAGE_BYTES == 9;
         assert_int_equal(p[5], shared ? 0xbb : 0);
     }
-    assert_int_equal(span_sweep(true, &waiting), 0);
+    assert_int_equal(span_sweep(true, &waiting, NULL), 0);
     span_check();
     span_give(bin, keep, kept, "test");
     span_check();
@@ -249,7 +249,7 @@ static void random_operations(void **state)
             size_t waiting;
             span_check();
             span_purge(unit_random(&seed) % 100);
-            span_sweep(op % 40000 == 0, &waiting);
+            span_sweep(op % 40000 == 0, &waiting, NULL);
             span_stats(&stats);
             assert_int_equal(stats.slot_bytes - before.slot_bytes, bytes);
         }

@@ -1,0 +1,137 @@
+/*
+ * The kernel interface: the only place that makes userfaultfd calls.
+ *
+ * Sources: userfaultfd(2), UFFDIO_MOVE(2const), UFFDIO_COPY(2const), UFFDIO_POISON(2const), PAGEMAP_SCAN in
+ * Documentation/admin-guide/mm/pagemap.rst. What the kernel does beyond these is said where it is dealt with.
+ *
+ * A descriptor belongs to the thread that opened it (it has a private descriptor table), and all functions here are
+ * called by that thread. They use raw system calls only: no errno, no thread-local storage, no allocation.
+ */
+#ifndef SINTER_UFFD_H
+#define SINTER_UFFD_H
+
+#include "base.h"
+
+struct uffd {
+    int fd;
+    int pagemap;       /* descriptor of this process's pagemap, -1 if `fd` serves another process */
+    uint64_t features; /* UFFD_FEATURE_* granted */
+    /*
+     * Called when the kernel says that the mappings are changing (EAGAIN without progress), and while memory is
+     * short: it must read what can be read from `fd`, for a fork ends only when its event is read. It must not move or
+     * copy pages: it would be called again from there. NULL: yield. uffd_open leaves it NULL.
+     */
+    void (*pump)(void);
+};
+
+/* Why there is no packing; the texts are for people. */
+enum uffd_lack {
+    UFFD_READY,
+    UFFD_NO_CALL,      /* the kernel has no userfaultfd */
+    UFFD_NOT_ALLOWED,  /* not for this user: at best faults of user mode would be served */
+    UFFD_NO_MOVE,      /* the kernel is older than 6.8 */
+    UFFD_BAD_KERNEL,   /* the kernel is known to lose pages that it moves while they are swapped out */
+    UFFD_NO_PAGEMAP,   /* /proc is missing, or PAGEMAP_SCAN */
+    UFFD_NO_RESOURCES, /* out of descriptors or memory */
+};
+
+const char *uffd_lack_text(enum uffd_lack lack);
+
+/* Is a kernel of this release (as uname(2) has it) one that loses pages if swap is in use? */
+bool uffd_bad_release(const char *release);
+
+/*
+ * Opens a descriptor for missing faults of this process, of user and of kernel mode, non-blocking: /dev/userfaultfd,
+ * else userfaultfd(2). Asks for UFFD_FEATURE_MOVE (needed), UFFD_FEATURE_EVENT_FORK (taken where CAP_SYS_PTRACE
+ * allows it), UFFD_FEATURE_POISON, and opens the pagemap. Leaves nothing open unless it returns UFFD_READY.
+ */
+enum uffd_lack uffd_open(struct uffd *u);
+void uffd_close(struct uffd *u);
+
+/* Does the descriptor report forks, so that absent pages stay absent in the child? */
+bool uffd_reports_forks(const struct uffd *u);
+
+/* Missing faults of [addr, addr + size) come to the descriptor, or no longer do. 0 or -errno. */
+long uffd_register(const struct uffd *u, void *addr, size_t size);
+long uffd_unregister(const struct uffd *u, void *addr, size_t size);
+
+/*
+ * What became of one page of a batch. The kernel does not always tell a page that it has just moved from one that was
+ * there before: where the source is a hole, a page found at the destination counts as UFFD_DONE.
+ */
+enum uffd_result {
+    UFFD_DONE,     /* it is at the destination (and, after a move, no longer at the source) */
+    UFFD_HOLE,     /* there was no page at the source; nothing at the destination either */
+    UFFD_OCCUPIED, /* there was a page at the destination already; the source still has its own */
+    UFFD_BUSY,     /* pinned, or not exclusive since a fork: still at the source */
+    UFFD_REFUSED,  /* the kernel will not (no or another mapping, locked, protected): still at the source */
+    UFFD_GONE,     /* the destination's process has exited */
+};
+
+/*
+ * Moves `pages` pages; result[i] (enum uffd_result) says what became of each. However the kernel answers, each page is
+ * at one place at the end, and unless nobody is to be woken (DONTWAKE) every thread that waited on a page that is now
+ * there has been woken. `flags`: UFFD_DONTWAKE, UFFD_ALLOW_HOLES (a hole counts as UFFD_DONE then; not for pages that
+ * another thread may drop meanwhile, since Linux 6.18 can loop until the process is killed).
+ * Returns the number of UFFD_DONE.
+ */
+enum { UFFD_DONTWAKE = 1, UFFD_ALLOW_HOLES = 2 };
+size_t uffd_move(const struct uffd *u, void *to, void *from, size_t pages, int flags, uint8_t *result);
+
+/*
+ * Copies `pages` pages from this process's memory into the descriptor's process, and wakes. As uffd_move, but the source
+ * stays; results are UFFD_DONE, UFFD_OCCUPIED (which wakes as well), UFFD_REFUSED and UFFD_GONE. Waits for memory as
+ * long as it takes: a thread that waits for its page has no other way out. The source's pages must all be there: if one
+ * is absent from a registered range, the caller waits for itself.
+ */
+size_t uffd_copy(const struct uffd *u, void *to, const void *from, size_t pages, uint8_t *result);
+
+/* Maps pages of zeros, as uffd_copy. */
+size_t uffd_zero(const struct uffd *u, void *to, size_t pages, uint8_t *result);
+
+/* Marks absent pages so that any access raises SIGBUS. Returns how many pages are marked, from the first on. */
+size_t uffd_poison(const struct uffd *u, void *addr, size_t pages);
+
+void uffd_wake(const struct uffd *u, void *addr, size_t size);
+
+/*
+ * present[i]: is there a page (in memory, in swap or migrating) or a poison marker at addr + i pages? False if the
+ * pagemap cannot tell.
+ */
+bool uffd_present(const struct uffd *u, const void *addr, size_t pages, uint8_t *present);
+
+/* Is this page mapped by this process only (bit 56 of its pagemap entry)? */
+bool uffd_exclusive(const struct uffd *u, const void *addr);
+
+enum uffd_event_kind { UFFD_EVENT_NONE, UFFD_EVENT_FAULT, UFFD_EVENT_CHILD, UFFD_EVENT_OTHER };
+
+struct uffd_event {
+    enum uffd_event_kind kind;
+    char *addr;   /* of a fault: its page */
+    int child_fd; /* of a fork: a descriptor for the child's memory */
+};
+
+/* The next event; UFFD_EVENT_NONE if there is none now. */
+struct uffd_event uffd_read(const struct uffd *u);
+
+/*
+ * Fault injection, for tests: one in `one_in` calls fails, or succeeds in part or without waking, in one of the ways in
+ * which the kernel does. 0 switches it off; 1 leaves nothing that could ever succeed. Affects every userfaultfd call of
+ * the process but opening and the reading of events.
+ */
+void uffd_inject(uint64_t one_in, uint64_t seed);
+
+/* Counters of the calls, for statistics and tests. */
+struct uffd_counters {
+    _Atomic uint64_t moves; /* UFFDIO_MOVE calls */
+    _Atomic uint64_t moved_pages, copied_pages;
+    _Atomic uint64_t again;                /* EAGAIN without progress */
+    _Atomic uint64_t exists;               /* EEXIST answers */
+    _Atomic uint64_t exists_moved;         /* pages found at the destination after an error */
+    _Atomic uint64_t busy, holes, refused; /* pages */
+    _Atomic uint64_t injected;
+};
+
+extern HIDDEN struct uffd_counters uffd_counters;
+
+#endif
