@@ -266,7 +266,7 @@ size_t arena_metadata_bytes(void)
 {
     size_t bytes = 0;
     for (int i = 0; i < REGION_COUNT; i++)
-        bytes += arena.regions[i].zone ? 0 : arena.regions[i].committed;
+        bytes += arena.regions[i].zone || i == REGION_STORE ? 0 : arena.regions[i].committed;
     return bytes;
 }
 

@@ -178,10 +178,12 @@ int background_restore(void)
     return engine != NULL ? engine->restore() : 0;
 }
 
-void background_engine_stats(struct sinter_stats *stats)
+const char *background_engine_stats(struct sinter_stats *stats)
 {
-    if (engine != NULL)
-        engine->stats(stats);
+    if (engine == NULL)
+        return "not in this build";
+    engine->stats(stats);
+    return engine->lack();
 }
 
 void background_exiting(void)

@@ -32,6 +32,7 @@ struct background_engine {
         bool always); /* packs now, all or (not `always`) if it is worth it. 0 or a positive errno value */
     int (*restore)(void);
     void (*stats)(struct sinter_stats *stats);
+    const char *(*lack)(void); /* why it cannot work here; NULL if it can */
     void (*exiting)(void);
 
     /* On the thread that forks. prepare: the maintain lock is held, others are not. */
@@ -62,8 +63,8 @@ bool background_is_caller(void);
 int background_compact(void);
 int background_restore(void);
 
-/* Adds the engine's part. */
-void background_engine_stats(struct sinter_stats *stats);
+/* Adds the engine's part. Returns why it cannot work here, NULL if it can. */
+const char *background_engine_stats(struct sinter_stats *stats);
 
 /* The process is about to exit. */
 void background_exiting(void);

@@ -4,7 +4,6 @@
 #include "fmt.h"
 #include "os.h"
 
-#include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,13 +13,15 @@
 #endif
 
 /*
- * Writes to the program's stderr. The background thread may have a descriptor table of its own, in which there is none:
- * it borrows the one that the rest of the process has now, which may not be kept for whoever waits for its end.
+ * Writes to the program's stderr. The background thread may have a descriptor table of its own, in which that is something
+ * else: it borrows the one that the rest of the process has now, and keeps none, for whoever waits for its end.
  */
 static void write_stderr(const char *line, size_t length)
 {
-    if (os_write(2, line, length) != -EBADF)
+    if (!background_is_caller()) {
+        os_write(2, line, length);
         return;
+    }
     long process = os_syscall(SYS_pidfd_open, os_process_id(), 0, 0, 0, 0, 0);
     long fd = process >= 0 ? os_syscall(SYS_pidfd_getfd, process, 2, 0, 0, 0, 0) : process;
     if (fd >= 0) {

@@ -68,7 +68,7 @@ static uint64_t value_of(const struct sinter_stats *stats, const struct field *f
     return *(const uint64_t *)((const char *)stats + field->offset);
 }
 
-void stats_read(struct sinter_stats *stats)
+const char *stats_read(struct sinter_stats *stats)
 {
     struct span_stats spans;
     struct run_stats runs;
@@ -100,7 +100,7 @@ void stats_read(struct sinter_stats *stats)
         .runs = runs.runs,
         .background = atomic_load(&background_state) == BACKGROUND_ON,
     };
-    background_engine_stats(stats);
+    return background_engine_stats(stats);
 }
 
 struct class_row {
@@ -136,12 +136,14 @@ long stats_print_text(int fd)
     char buffer[1024];
     struct fmt f;
     struct sinter_stats stats;
-    stats_read(&stats);
+    const char *lack = stats_read(&stats);
     fmt_to_fd(&f, fd, buffer, sizeof(buffer));
     fmt_print(&f, "sinter %s, process %ld\n", SINTER_VERSION_STRING, os_process_id());
     for (size_t i = 0; i < ARRAY_LEN(fields); i++)
         fmt_print(&f, "  %-14s %16lu %s  %s\n", fields[i].name, value_of(&stats, &fields[i]),
                   units[fields[i].unit], fields[i].help);
+    if (lack != NULL)
+        fmt_print(&f, "  pages are not packed: %s\n", lack);
     fmt_print(&f, "  %8s %12s %12s %10s %6s\n", "class", "allocated", "cached", "spans", "used");
     each_bin(&f, text_row);
     return fmt_flush(&f);
@@ -158,11 +160,13 @@ long stats_print_json(int fd)
     char buffer[1024];
     struct fmt f;
     struct sinter_stats stats;
-    stats_read(&stats);
+    const char *lack = stats_read(&stats);
     fmt_to_fd(&f, fd, buffer, sizeof(buffer));
     fmt_print(&f, "{\"version\":\"%s\",\"pid\":%ld", SINTER_VERSION_STRING, os_process_id());
     for (size_t i = 0; i < ARRAY_LEN(fields); i++)
         fmt_print(&f, ",\"%s\":%lu", fields[i].name, value_of(&stats, &fields[i]));
+    if (lack != NULL)
+        fmt_print(&f, ",\"compactor_lack\":\"%s\"", lack);
     fmt_print(&f, ",\"classes\":[");
     each_bin(&f, json_row);
     fmt_print(&f, "]}\n");

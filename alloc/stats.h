@@ -7,8 +7,8 @@
 #include "base.h"
 #include "sinter/malloc.h"
 
-/* Fills all fields. */
-void stats_read(struct sinter_stats *stats);
+/* Fills all fields. Returns why pages cannot be packed here, NULL if they can. */
+const char *stats_read(struct sinter_stats *stats);
 
 /* 0, or -errno of write(2). */
 long stats_print_text(int fd);

@@ -21,7 +21,8 @@ enum {
         64, /* a call: hides the shoot-down of the other CPUs' translations, and splits huge pages here */
     PACK_PAGES = 32,    /* between looks for faults */
     REFUSED_TICKS = 15, /* a minute: programs that lock or protect heap memory do so for long */
-    HOLE_TICKS = 7
+    HOLE_TICKS = 7,
+    REFUSED_RUN = 8
 };
 
 struct evacuate_counters evacuate_counters;
@@ -102,6 +103,8 @@ static size_t move_out(uint32_t first, uint32_t n)
             stays(first + i, ready && result[i] == UFFD_HOLE ? HOLE_TICKS : REFUSED_TICKS);
         }
     }
+    if (moved == 0 && n >= REFUSED_RUN) /* such as memory that is locked: not page by page, and not often */
+        page_chunk(first)->refused_until = tick_now() + REFUSED_TICKS;
     PROBE_MOVE_OUT(page_address(first), moved);
     add_relaxed(&evacuate_counters.moved_out, moved);
     service_breathe();

@@ -10,6 +10,7 @@ enum { CHILDREN_MAX = 64, GRACE_MS = 1000, GIVE_A_STEP = 32 };
 struct child {
     struct uffd uffd;
     uint64_t born; /* milliseconds */
+    bool expected; /* by a thread in its parent handler */
     bool all;      /* gets everything */
     bool ring;     /* and waits at its doorbell for that */
     char *given;   /* what lies below has been given */
@@ -19,7 +20,7 @@ _Atomic int family_frozen;
 char *family_doorbell;
 
 static struct child children[CHILDREN_MAX];
-static _Atomic int count;
+static _Atomic int count, expected;
 static const struct family_source *source;
 
 void family_init(const struct family_source *from)
@@ -30,10 +31,11 @@ void family_init(const struct family_source *from)
 static void leave(struct child *child)
 {
     uffd_close(&child->uffd);
+    if (child->expected && atomic_fetch_sub(&expected, 1) == 1)
+        os_futex_wake(&expected, INT32_MAX);
     *child = children[load_relaxed(&count) - 1];
     if (atomic_fetch_sub(&count, 1) == 1)
         atomic_fetch_and(&family_frozen, ~FROZEN_CHILDREN);
-    os_futex_wake(&count, INT32_MAX);
 }
 
 bool family_has_children(void)
@@ -163,7 +165,10 @@ void family_add(int fd)
     children[load_relaxed(&count)] = (struct child){
         .uffd = {.fd = fd, .pagemap = -1, .pump = source->pump},
         .born = os_now_ms(),
+        .expected = (atomic_load(&family_frozen) & FROZEN_FORK) != 0,
     };
+    if (children[load_relaxed(&count)].expected)
+        atomic_fetch_add(&expected, 1);
     atomic_fetch_or(&family_frozen, FROZEN_CHILDREN);
     atomic_fetch_add(&count, 1);
 }
@@ -193,19 +198,20 @@ bool family_give_some(uint64_t now_ms, bool at_once)
     return false;
 }
 
-void family_wait(int before, int64_t most_ms)
+void family_wait(int64_t most_ms)
 {
     uint64_t end = os_now_ms() + (uint64_t)most_ms;
     for (uint64_t now = os_now_ms(); now < end; now = os_now_ms()) {
-        int present = atomic_load(&count);
-        if (present <= before)
+        int present = atomic_load(&expected);
+        if (present <= 0)
             return;
-        os_futex_wait(&count, present, (int64_t)(end - now));
+        os_futex_wait(&expected, present, (int64_t)(end - now));
     }
 }
 
 void family_reset(void)
 {
     atomic_store(&count, 0);
+    atomic_store(&expected, 0);
     atomic_store(&family_frozen, 0);
 }

@@ -85,9 +85,11 @@ bool family_serve(void);
 /* Gives a child whose grace is over (at_once: any child) some of what it lacks. Returns whether there was one. */
 bool family_give_some(uint64_t now_ms, bool at_once);
 
-/* The parent's handler: waits until as many children as before are left, at most so long. */
+/* On any thread: how many there are. */
 int family_count(void);
-void family_wait(int count, int64_t most_ms);
+
+/* The parent's handler: waits until the children of fork(3) have taken over, at most so long. */
+void family_wait(int64_t most_ms);
 
 /* In a child: it has no children yet. */
 void family_reset(void);

@@ -63,7 +63,6 @@ static struct {
     struct lock bell_locks[BELL_PAGES];
     _Atomic uint64_t cpu_ns;
     uint64_t answered_at; /* ns: the last fault */
-    int before_fork;
 
     /* The pass over all chunks that is under way. */
     bool in_pass, force;
@@ -515,7 +514,6 @@ static void fork_prepare(void)
         return;
     if (!mover.reports_forks)
         ring(BELL_FORK);
-    mover.before_fork = family_count();
     atomic_fetch_or(&family_frozen, FROZEN_FORK);
     service_pass();
 }
@@ -528,7 +526,7 @@ static void fork_parent(void)
 static void fork_parent_wait(void)
 {
     if (is_here())
-        family_wait(mover.before_fork, PARENT_WAIT_MS);
+        family_wait(PARENT_WAIT_MS);
 }
 
 static void mask_signals(uint64_t set, uint64_t *old)
@@ -543,23 +541,27 @@ static void ring_parent(enum bell bell)
         fatal("the parent process died before its child had taken over pages that were packed at the fork");
 }
 
+/* The parent's mover closes the old descriptor just now; and there is no way back. */
+static void register_again(void *address, size_t size)
+{
+    uint64_t end = os_now_ms() + START_MS;
+    long ret;
+    while ((ret = uffd_register(&service_uffd, address, size)) != 0) {
+        if (os_now_ms() > end)
+            fatal("a child process cannot register its packed pages (error %ld)", -ret);
+        os_yield();
+    }
+}
+
 static void register_inherited(void)
 {
-    long ret = 0;
-    uint64_t end = os_now_ms() + START_MS;
-    do { /* the parent's mover closes the old descriptor just now */
-        if (ret != 0)
-            os_yield();
-        ret = uffd_register(&service_uffd, family_doorbell, BELL_PAGES * PAGE_BYTES);
-    } while (ret != 0 && os_now_ms() < end);
-    if (ret == 0 && pages_limit > 0)
-        ret = uffd_register(&service_uffd, page_address(0), pages_limit * PAGE_BYTES);
-    for (uint32_t chunk = 0; chunk < pages_chunks() && ret == 0; chunk++) {
+    register_again(family_doorbell, BELL_PAGES * PAGE_BYTES);
+    if (pages_limit > 0)
+        register_again(page_address(0), pages_limit * PAGE_BYTES);
+    for (uint32_t chunk = 0; chunk < pages_chunks(); chunk++) {
         if (chunk_info(chunk)->shadow)
-            ret = uffd_register(&service_uffd, page_shadow(chunk * CHUNK_PAGES), CHUNK_BYTES);
+            register_again(page_shadow(chunk * CHUNK_PAGES), CHUNK_BYTES);
     }
-    if (ret != 0)
-        fatal("a child process cannot register its packed pages (error %ld)", -ret);
 }
 
 /* On the new mover, in the child. */
@@ -601,6 +603,8 @@ static void take_over(void)
         become(LEFT);
         wait_beyond(LEFT, LEFT, START_MS);
     } else {
+        if (mover.lack == UFFD_READY)
+            mover.lack = UFFD_NO_RESOURCES; /* no thread */
         ring_parent(BELL_GIVE_ALL);
         start_over(UNAVAILABLE);
     }
@@ -609,15 +613,20 @@ static void take_over(void)
 static void fork_child(void)
 {
     enum mover_state inherited = state();
-    bool parents = mover.process != 0 && (atomic_load(&family_frozen) & FROZEN_FORK) != 0;
+    bool parents = (atomic_load(&family_frozen) & FROZEN_FORK) != 0;
     family_reset();
     mover.own_table = false;
     mover.pressure = -1;
     mover.in_pass = mover.force = false;
     for (int bell = 0; bell < BELL_PAGES; bell++)
         store_relaxed(&mover.bell_locks[bell].state, 0);
-    if (inherited != ACTIVE || !parents)
+    if (inherited != ACTIVE)
         return;
+    if (!parents) { /* the forking process was made without fork(3) and has no mover; some ancestor's serves it */
+        mover.lack = UFFD_NO_RESOURCES;
+        become(UNAVAILABLE);
+        return;
+    }
     uint64_t old;
     mask_signals(~(uint64_t)0, &old);
     service_reset();
@@ -629,6 +638,11 @@ static void fork_child(void)
     mask_signals(old, NULL);
 }
 
+static const char *lack(void)
+{
+    return state() == UNAVAILABLE ? uffd_lack_text(mover.lack) : NULL;
+}
+
 static const struct background_engine engine = {
     .step = step,
     .wait = wait,
@@ -636,6 +650,7 @@ static const struct background_engine engine = {
     .compact = compact,
     .restore = restore,
     .stats = stats,
+    .lack = lack,
     .exiting = exiting,
     .fork_prepare = fork_prepare,
     .fork_parent = fork_parent,

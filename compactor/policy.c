@@ -10,6 +10,7 @@
 
 enum {
     LOOK_SHARE = 100, /* looking may take one part in so many of the time */
+    QUIET_LOOKS = 4,  /* times as long between looks while nothing happens */
     REST_FIRST_MS = 4000,
     REST_LONGEST_MS = 300000,
     PRESSURE_MS = 10000,
@@ -22,6 +23,7 @@ static struct {
     uint64_t looked_at, look_ms;
     uint64_t interval; /* between the last two looks */
     bool running;      /* between the two thresholds: on the way down */
+    bool quiet;        /* the last look found nothing changed and nothing to do */
     uint64_t rest_until, rest_ms;
     uint64_t pressure_until;
     uint64_t stall_seen, returned_seen;
@@ -93,8 +95,8 @@ static void scan(struct span_totals *totals, bool note)
 
 int64_t policy_until_look(uint64_t now)
 {
-    uint64_t interval = max_size((size_t)conf_get(CONF_compact_settle), policy.look_ms * LOOK_SHARE),
-             next = policy.looked_at + interval;
+    uint64_t settle = (uint64_t)conf_get(CONF_compact_settle) * (policy.quiet ? QUIET_LOOKS : 1),
+             interval = max_size(settle, policy.look_ms * LOOK_SHARE), next = policy.looked_at + interval;
     return next > now ? (int64_t)(next - now) : 0;
 }
 
@@ -112,6 +114,7 @@ bool policy_look(uint64_t now)
     else
         policy.running =
             exceeds(&policy.totals, under_pressure(now) ? CONF_compact_stop : CONF_compact_start, least);
+    policy.quiet = policy.totals.churn == 0 && !policy.running;
     if (too_dear())
         rest(now);
     else if (now > policy.rest_until + 2 * policy.rest_ms)

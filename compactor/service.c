@@ -42,6 +42,7 @@ static struct {
     char *queue[QUEUE];
     uint32_t queued;
     bool rung[BELL_PAGES];
+    uint64_t woken_at; /* nanoseconds: when the last answer was given */
     uint64_t quiet_at; /* nanoseconds: when it was last known that nothing had come */
     uint64_t flood_start;
     uint32_t flood_faults;
@@ -152,6 +153,17 @@ static void bring_aside_otherwise(uint32_t page, enum uffd_result why)
         os_purge(page_shadow(page), PAGE_BYTES);
 }
 
+/*
+ * Moves pages in. The wake-up is apart: the thread that is woken often runs at once in place of this one, and then the time
+ * that it takes until it is this one's turn again would count as the other's waiting.
+ */
+static void move_in(uint32_t first, void *from, uint32_t n, uint8_t *result)
+{
+    uffd_move(&service_uffd, page_address(first), from, n, UFFD_DONTWAKE, result);
+    service.woken_at = os_now_ns();
+    uffd_wake(&service_uffd, page_address(first), n * PAGE_BYTES);
+}
+
 static void bring_aside(uint32_t first, uint32_t n, uint32_t touched)
 {
     uint8_t result[SERVICE_RUN];
@@ -161,7 +173,7 @@ static void bring_aside(uint32_t first, uint32_t n, uint32_t touched)
                 family_push(page_address(first + i), page_shadow(first + i), 1);
         }
     }
-    uffd_move(&service_uffd, page_address(first), page_shadow(first), n, 0, result);
+    move_in(first, page_shadow(first), n, result);
     for (uint32_t i = 0; i < n; i++) {
         if (result[i] != UFFD_DONE)
             bring_aside_otherwise(first + i, (enum uffd_result)result[i]);
@@ -202,7 +214,7 @@ static void bring_packed(uint32_t first, uint32_t n, uint32_t touched)
         pack_unpack(page_info(first + i)->record, contents + i * PAGE_BYTES);
     family_push(page_address(first), contents, n);
     if (moveable)
-        uffd_move(&service_uffd, page_address(first), contents, n, 0, result);
+        move_in(first, contents, n, result);
     else
         uffd_copy(&service_uffd, page_address(first), contents, n, result);
     bool left = false;
@@ -288,8 +300,9 @@ static void serve_away(uint32_t page, uint64_t since)
 {
     uint32_t first, end;
     around(page, &first, &end);
+    service.woken_at = 0;
     bring(first, end - first, (enum page_state)page_info(page)->state, page);
-    uint64_t now = os_now_ns(), stall = now - since;
+    uint64_t now = os_now_ns(), stall = (service.woken_at != 0 ? service.woken_at : now) - since;
     histogram_add(&service_stalls, stall);
     add_relaxed(&service_counters.faults, 1);
     add_relaxed(&service_counters.stall_ns, stall);
@@ -324,48 +337,49 @@ void service_bell_answer(enum bell bell)
     uffd_zero(&service_uffd, family_bell(bell), 1, &result);
 }
 
-/* Reads what has come without answering it: see struct uffd. */
+/* Reads what has come, without answering it. */
+static void read_events(void)
+{
+    while (service.queued < QUEUE) {
+        struct uffd_event event = uffd_read(&service_uffd);
+        if (event.kind == UFFD_EVENT_NONE)
+            return;
+        if (event.kind == UFFD_EVENT_CHILD)
+            family_add(event.child_fd);
+        else if (event.kind == UFFD_EVENT_FAULT)
+            service.queue[service.queued++] = event.addr;
+    }
+}
+
+/* See struct uffd. */
 static void pump(void)
 {
     family_pump();
-    for (;;) {
-        struct uffd_event event = uffd_read(&service_uffd);
-        if (event.kind == UFFD_EVENT_NONE)
-            break;
-        if (event.kind == UFFD_EVENT_CHILD)
-            family_add(event.child_fd);
-        else if (event.kind == UFFD_EVENT_FAULT && service.queued < QUEUE)
-            service.queue[service.queued++] = event.addr;
-        else if (event.kind == UFFD_EVENT_FAULT)
-            uffd_wake(&service_uffd, event.addr, PAGE_BYTES); /* comes again */
+    read_events();
+    while (service.queued == QUEUE) { /* the event of a fork may be behind these faults, which come again */
+        while (service.queued > QUEUE / 2)
+            uffd_wake(&service_uffd, service.queue[--service.queued], PAGE_BYTES);
+        read_events();
     }
     os_yield();
-}
-
-static char *next_fault(void)
-{
-    if (service.queued > 0)
-        return service.queue[--service.queued];
-    for (;;) {
-        struct uffd_event event = uffd_read(&service_uffd);
-        if (event.kind == UFFD_EVENT_FAULT)
-            return event.addr;
-        if (event.kind == UFFD_EVENT_NONE)
-            return NULL;
-        if (event.kind == UFFD_EVENT_CHILD)
-            family_add(event.child_fd);
-    }
 }
 
 bool service_drain(uint64_t since)
 {
     bool any = false;
     lock_take(&service.lock);
-    for (char *address; (address = next_fault()) != NULL; any = true)
-        serve(address, since);
+    for (;;) {
+        read_events();
+        service.quiet_at = os_now_ns(); /* what comes from now on has not waited longer */
+        if (service.queued == 0)
+            break;
+        any = true;
+        while (service.queued > 0)
+            serve(service.queue[--service.queued], since);
+        since = service.quiet_at;
+    }
     while (family_has_children() && family_serve())
         any = true;
-    service.quiet_at = os_now_ns();
     lock_give(&service.lock);
     return any;
 }
