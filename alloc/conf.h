@@ -43,7 +43,7 @@
       "percent of the live bytes of small blocks that may be wasted before packing starts")                  \
     X(compact_stop, COUNT, 3, 0, 10000, NULL, LIVE, "the same, below which it stops again")                  \
     X(compact_least, BYTES, 4 * MiB, 0, 1024 * GiB, NULL, LIVE, "waste that is never worth packing")         \
-    X(compact_full, COUNT, 90, 0, 100, NULL, LIVE, "percent of a page in use from which it stays")           \
+    X(compact_full, COUNT, 95, 0, 100, NULL, LIVE, "percent of a page in use from which it stays")           \
     X(compact_settle, MILLIS, 1000, 10, 3600000, NULL, LIVE,                                                 \
       "how long a span must not have been allocated from or freed into")                                     \
     X(compact_probation, MILLIS, 2000, 0, 3600000, NULL, LIVE,                                               \

@@ -178,14 +178,11 @@ static void activate(void)
     become(mover.lack == UFFD_READY ? ACTIVE : UNAVAILABLE);
 }
 
-/*
- * Registers spans that were not in use the last time. Not the last part of a chunk, unless everything is to be packed:
- * memory that is touched for the first time had better not be registered.
- */
-static void extend(bool all)
+/* Registers spans that were not in use the last time, and no more of those that never were than the last chunk has. */
+static void extend(void)
 {
     uint32_t pages = span_pool_frontier() * SPAN_PAGES, part = CHUNK_PAGES - 1;
-    uint32_t limit = (all ? pages + part : pages) & ~part, old = pages_limit;
+    uint32_t limit = (pages + part) & ~part, old = pages_limit;
     if (limit <= old || !pages_cover(limit) || arena_hold_spans(limit * PAGE_BYTES) < limit * PAGE_BYTES)
         return;
     if (uffd_register(&service_uffd, page_address(old), (limit - old) * PAGE_BYTES) == 0)
@@ -201,7 +198,7 @@ static bool compact_asked(void)
 
 static void start_pass(bool force)
 {
-    extend(force);
+    extend();
     mover.in_pass = true;
     mover.force = force;
     mover.cursor = 0;
