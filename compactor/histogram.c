@@ -34,7 +34,7 @@ uint64_t histogram_percentile(const struct histogram *h, unsigned per_mille)
     uint64_t wanted = (total * per_mille + 999) / 1000;
     for (size_t bucket = 0; total > 0 && bucket < HISTOGRAM_BUCKETS; bucket++) {
         seen += load_relaxed(&h->counts[bucket]);
-        if (seen >= wanted)
+        if (seen >= wanted && bucket < HISTOGRAM_BUCKETS - 1) /* the last one has no end */
             return bucket_end(bucket) < most ? bucket_end(bucket) : most;
     }
     return most;
