@@ -135,6 +135,11 @@ uint64_t os_thread_cpu_ns(void)
     return clock_ns(CLOCK_THREAD_CPUTIME_ID);
 }
 
+uint64_t os_process_cpu_ns(void)
+{
+    return clock_ns(CLOCK_PROCESS_CPUTIME_ID);
+}
+
 long os_process_id(void)
 {
     return os_syscall(SYS_getpid, 0, 0, 0, 0, 0, 0);

@@ -75,6 +75,9 @@ uint64_t os_now_ms(void);
 uint64_t os_now_ns(void);
 uint64_t os_thread_cpu_ns(void);
 
+/* The same of all threads of the process. */
+uint64_t os_process_cpu_ns(void);
+
 long os_process_id(void);
 long os_thread_id(void);
 

@@ -125,14 +125,14 @@ static uint16_t candidates(uint32_t span, bool force)
     return pages;
 }
 
-size_t evacuate_chunk(uint32_t chunk, bool force, bool all)
+size_t evacuate_spans(uint32_t from, uint32_t n_spans, bool force, bool all)
 {
     uint32_t most = all ? PAGE_BYTES : (uint32_t)(conf_get(CONF_compact_full) * (int64_t)PAGE_BYTES / 100),
-             first = 0, n = 0;
+             first = 0, n = 0, chunk = from / CHUNK_SPANS;
     size_t moved = 0, before = chunk_info(chunk)->aside;
     if (chunk_info(chunk)->unverified && !service_verify(chunk))
         return 0;
-    for (uint32_t span = chunk * CHUNK_SPANS; span < (chunk + 1) * CHUNK_SPANS; span++) {
+    for (uint32_t span = from; span < from + n_spans; span++) {
         uint16_t pages = candidates(span, force);
         pages = pages != 0 ? span_pages_leave(span, pages, most) : 0;
         for (; pages != 0; pages &= (uint16_t)(pages - 1)) {
@@ -182,49 +182,37 @@ static bool pack(uint32_t page)
     return true;
 }
 
-/* The shadow keeps what is aside. */
-static void drop_shadow(uint32_t chunk)
+static void bring_back_all(uint32_t chunk)
 {
-    uint32_t first = chunk * CHUNK_PAGES, end = first + CHUNK_PAGES;
-    if (!chunk_info(chunk)->shadow)
-        return;
-    if (chunk_info(chunk)->aside == 0) {
-        chunk_shadow_unmap(chunk);
-        return;
-    }
-    for (uint32_t page = first; page < end;) {
-        uint32_t to = page;
-        while (to < end && page_info(to)->state != PAGE_ASIDE)
-            to++;
-        if (to > page)
-            os_purge(page_shadow(page), (to - page) * PAGE_BYTES);
-        page = to + 1;
-    }
-}
-
-enum evacuate_result evacuate_pack(uint32_t chunk)
-{
-    struct chunk *c = chunk_info(chunk);
     uint32_t page = chunk * CHUNK_PAGES, end = page + CHUNK_PAGES;
-    enum evacuate_result result = EVACUATE_DONE;
-    if (c->unverified && !service_verify(chunk))
-        return EVACUATE_INTERRUPTED;
-    for (uint32_t done = 0; page < end && c->aside > 0 && result == EVACUATE_DONE; page++) {
-        if (page_info(page)->state != PAGE_ASIDE)
-            continue;
-        if (!pack(page))
-            result = EVACUATE_NO_MEMORY;
-        if (++done % PACK_PAGES == 0)
-            service_breathe();
-        if (frozen() || c->unverified)
-            result = EVACUATE_INTERRUPTED;
-    }
-    drop_shadow(chunk);
-    for (page = end - CHUNK_PAGES; result == EVACUATE_NO_MEMORY && page < end; page += SERVICE_RUN) {
+    for (; page < end; page += SERVICE_RUN) {
         service_bring_back(page, SERVICE_RUN);
         service_breathe();
     }
-    return result;
+}
+
+/* What was packed stays in the shadow until all of the chunk is: one call then gives back all of it. */
+enum evacuate_result evacuate_pack(uint32_t chunk, uint32_t most)
+{
+    struct chunk *c = chunk_info(chunk);
+    uint32_t page = chunk * CHUNK_PAGES, end = page + CHUNK_PAGES;
+    if (c->unverified && !service_verify(chunk))
+        return EVACUATE_INTERRUPTED;
+    for (uint32_t done = 0; page < end && c->aside > 0; page++) {
+        if (page_info(page)->state != PAGE_ASIDE)
+            continue;
+        if (frozen() || c->unverified || done == most)
+            return EVACUATE_INTERRUPTED;
+        if (!pack(page)) {
+            bring_back_all(chunk);
+            return EVACUATE_NO_MEMORY;
+        }
+        if (++done % PACK_PAGES == 0)
+            service_breathe();
+    }
+    if (c->aside == 0)
+        chunk_shadow_unmap(chunk);
+    return EVACUATE_DONE;
 }
 
 /* ---- what has died ---- */

@@ -18,6 +18,7 @@
 #include "evacuate.h"
 #include "family.h"
 #include "fatal.h"
+#include "follow.h"
 #include "heap.h"
 #include "lock.h"
 #include "os.h"
@@ -42,7 +43,11 @@
 enum mover_state { IDLE, ACTIVE, UNAVAILABLE, INHERITED, READY, REFUSED, LEFT };
 
 enum {
-    STEP_NS = 1000000, /* a step of packing; faults are answered in between */
+    STEP_NS = 200000,  /* a step of packing; faults are answered in between */
+    STEP_SPANS = 8,    /* and its pieces */
+    STEP_PACK = 64,    /* pages */
+    BUSY_SHARE = 4,    /* so much less CPU time where the program is busy itself */
+    BUSY_PERCENT = 30, /* of a CPU */
     SPIN_NS = 60000,   /* after an answer: the next fault often follows at once, and waking up takes longer */
     STRESS_MS = 1,     /* between passes of compact:stress */
     START_MS = 5000,   /* most time for the thread to come up */
@@ -66,9 +71,12 @@ static struct {
 
     /* The pass over all chunks that is under way. */
     bool in_pass, force;
-    uint32_t cursor, pack_cursor;
+    uint32_t cursor;      /* span */
+    uint32_t pack_cursor; /* chunk */
+    uint64_t pass_began;  /* ms */
+    bool busy;            /* the program uses CPU time */
+    uint64_t cpu_seen, own_cpu_seen, seen_at;
     size_t moved;
-    uint64_t packed_at; /* ms */
 } mover = {.pressure = -1};
 
 static enum mover_state state(void)
@@ -202,17 +210,25 @@ static void start_pass(bool force)
     mover.in_pass = true;
     mover.force = force;
     mover.cursor = 0;
+    mover.pass_began = os_now_ms();
     mover.moved = 0;
 }
 
-/* A chunk of the pass. False if there was none left. */
+/* What is aside from an earlier pass is packed first: its probation is the chunk's. */
+static bool takes_part(const struct chunk *c, uint64_t now)
+{
+    bool earlier = c->shadow && (int32_t)(c->aside_since - (uint32_t)mover.pass_began) < 0;
+    return mover.force || (!earlier && c->refused_until <= now / PAGES_TICK_MS);
+}
+
+/* Some spans of the pass, or its end. */
 static void pass_step(uint64_t now)
 {
-    if (mover.cursor < pages_chunks()) {
-        uint32_t chunk = mover.cursor++;
-        struct chunk *c = chunk_info(chunk);
-        if (mover.force || c->refused_until <= now / PAGES_TICK_MS)
-            mover.moved += evacuate_chunk(chunk, mover.force, stress());
+    uint32_t span = mover.cursor;
+    if (span < pages_limit / SPAN_PAGES) {
+        mover.cursor += STEP_SPANS;
+        if (takes_part(chunk_info(span / CHUNK_SPANS), now))
+            mover.moved += evacuate_spans(span, STEP_SPANS, mover.force, stress());
         return;
     }
     mover.in_pass = false;
@@ -234,9 +250,12 @@ static bool chunk_step(uint64_t now)
         struct chunk *c = chunk_info(chunk);
         if (c->unverified && c->aside + c->packed > 0)
             service_verify(chunk);
-        if (c->aside > 0 && !on_probation(c, now)) {
-            if (evacuate_pack(chunk) == EVACUATE_NO_MEMORY)
+        if (c->shadow && !on_probation(c, now)) {
+            enum evacuate_result result = evacuate_pack(chunk, STEP_PACK);
+            if (result == EVACUATE_NO_MEMORY)
                 policy_pass_done(now, 0);
+            else if (result == EVACUATE_INTERRUPTED)
+                mover.pack_cursor = chunk;
         } else if (c->changed) {
             evacuate_shrink(chunk);
         } else {
@@ -274,9 +293,22 @@ static bool piece(uint64_t now)
     return false;
 }
 
+/* Does the program use more than a part of a CPU beside this thread? */
+static void look_at_load(void)
+{
+    uint64_t now = os_now_ns(), all = os_process_cpu_ns(), own = os_thread_cpu_ns();
+    uint64_t used = all - mover.cpu_seen - (own - mover.own_cpu_seen), time = now - mover.seen_at;
+    mover.busy = used > time / 100 * BUSY_PERCENT;
+    mover.cpu_seen = all;
+    mover.own_cpu_seen = own;
+    mover.seen_at = now;
+}
+
 static void begin(uint64_t now)
 {
     bool looked = policy_look(now);
+    if (looked)
+        look_at_load();
     if (mover.in_pass)
         return;
     if (compact_asked() && !mover.force) {
@@ -296,10 +328,10 @@ static int64_t pause_after(uint64_t now, bool more, uint64_t cpu_ns)
         return 0;
     if (stress())
         return STRESS_MS;
-    if (more)
-        return (int64_t)(cpu_ns * (100 - (uint64_t)conf_get(CONF_compact_cpu)) /
-                             (uint64_t)conf_get(CONF_compact_cpu) / 1000000 +
-                         1);
+    if (more) {
+        uint64_t percent = max_size((size_t)conf_get(CONF_compact_cpu) / (mover.busy ? BUSY_SHARE : 1), 1);
+        return (int64_t)(cpu_ns * (100 - percent) / percent / 1000000);
+    }
     int64_t look = policy_until_look(now), probation = conf_get(CONF_compact_probation) / 4 + 1;
     return load_relaxed(&pages_aside) > 0 && probation < look ? probation : look;
 }
@@ -402,17 +434,21 @@ static void wait_serving(int64_t ms)
 {
     uint64_t now = os_now_ns(), end = now + (uint64_t)ms * 1000000;
     do {
-        bool more = aside_work(), spin = now < mover.answered_at + SPIN_NS;
-        if (spin)
+        bool more = aside_work();
+        if (now < mover.answered_at + SPIN_NS) {
             os_yield();
-        else
-            sleep_polling(more                               ? 0
-                          : family_has_children() && ms > 10 ? 10
-                                                             : (int64_t)((end - now + 999999) / 1000000));
+        } else {
+            follow_nobody();
+            int64_t left = (int64_t)((end - now + 999999) / 1000000);
+            sleep_polling(more ? 0 : family_has_children() ? 1 : left);
+        }
         now = os_now_ns();
-        if (service_drain(now))
+        if (service_drain(now)) {
+            follow_thread(service_last_thread());
             mover.answered_at = now = os_now_ns();
+        }
     } while (now < end && !(compact_asked() && !mover.force));
+    follow_nobody();
 }
 
 static void wait(int64_t ms)

@@ -39,8 +39,9 @@ static struct {
     uint32_t next, ready;
     char *scratch; /* SERVICE_RUN pages: where staging is used up */
     /* Faults that were read while something else was under way. */
-    char *queue[QUEUE];
+    struct uffd_event queue[QUEUE];
     uint32_t queued;
+    uint32_t last_thread;
     bool rung[BELL_PAGES];
     uint64_t woken_at; /* nanoseconds: when the last answer was given */
     uint64_t quiet_at; /* nanoseconds: when it was last known that nothing had come */
@@ -347,7 +348,7 @@ static void read_events(void)
         if (event.kind == UFFD_EVENT_CHILD)
             family_add(event.child_fd);
         else if (event.kind == UFFD_EVENT_FAULT)
-            service.queue[service.queued++] = event.addr;
+            service.queue[service.queued++] = event;
     }
 }
 
@@ -358,7 +359,7 @@ static void pump(void)
     read_events();
     while (service.queued == QUEUE) { /* the event of a fork may be behind these faults, which come again */
         while (service.queued > QUEUE / 2)
-            uffd_wake(&service_uffd, service.queue[--service.queued], PAGE_BYTES);
+            uffd_wake(&service_uffd, service.queue[--service.queued].addr, PAGE_BYTES);
         read_events();
     }
     os_yield();
@@ -374,14 +375,22 @@ bool service_drain(uint64_t since)
         if (service.queued == 0)
             break;
         any = true;
-        while (service.queued > 0)
-            serve(service.queue[--service.queued], since);
+        while (service.queued > 0) {
+            struct uffd_event *fault = &service.queue[--service.queued];
+            service.last_thread = fault->thread;
+            serve(fault->addr, since);
+        }
         since = service.quiet_at;
     }
     while (family_has_children() && family_serve())
         any = true;
     lock_give(&service.lock);
     return any;
+}
+
+uint32_t service_last_thread(void)
+{
+    return service.last_thread;
 }
 
 void service_breathe(void)

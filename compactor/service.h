@@ -40,6 +40,9 @@ void service_reset(void);
  */
 bool service_drain(uint64_t since);
 
+/* Whose fault was answered last, 0 if that is not known. */
+uint32_t service_last_thread(void);
+
 /* The same between pieces of other work. */
 void service_breathe(void);
 

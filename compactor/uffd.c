@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <string.h>
+#include <sys/resource.h>
 
 enum {
     PATIENCE = 8, /* tries before an error that may pass is taken for an answer */
@@ -384,18 +385,46 @@ size_t uffd_poison(const struct uffd *u, void *addr, size_t pages)
 
 /* ---- Events ---- */
 
+static long read_message(const struct uffd *u, struct uffd_msg *msg)
+{
+    long n;
+    do
+        n = os_syscall(SYS_read, u->fd, (long)msg, sizeof(*msg), 0, 0, 0);
+    while (n == -EINTR);
+    return n;
+}
+
+/*
+ * A fork's event comes with a descriptor, and a program may have limited its descriptors to none. The fork would not end
+ * before the event is read, so the limit is raised for as long as that takes.
+ */
+static long read_beyond_limit(const struct uffd *u, struct uffd_msg *msg)
+{
+    enum { ENOUGH = 256 };
+    struct rlimit old, raised;
+    if (os_syscall(SYS_prlimit64, 0, RLIMIT_NOFILE, 0, (long)&old, 0, 0) != 0)
+        return -EMFILE;
+    raised.rlim_cur = max_size(old.rlim_cur, ENOUGH);
+    raised.rlim_max = max_size(old.rlim_max, ENOUGH);
+    if (os_syscall(SYS_prlimit64, 0, RLIMIT_NOFILE, (long)&raised, 0, 0, 0) != 0)
+        return -EMFILE;
+    long n = read_message(u, msg);
+    os_syscall(SYS_prlimit64, 0, RLIMIT_NOFILE, (long)&old, 0, 0, 0);
+    return n;
+}
+
 struct uffd_event uffd_read(const struct uffd *u)
 {
     struct uffd_msg msg;
-    long n;
-    do
-        n = os_syscall(SYS_read, u->fd, (long)&msg, sizeof(msg), 0, 0, 0);
-    while (n == -EINTR);
+    long n = read_message(u, &msg);
+    if (n == -EMFILE)
+        n = read_beyond_limit(u, &msg);
     if (n != sizeof(msg))
         return (struct uffd_event){.kind = UFFD_EVENT_NONE};
     if (msg.event == UFFD_EVENT_PAGEFAULT) {
         char *page = (char *)align_down(msg.arg.pagefault.address, PAGE_BYTES);
-        return (struct uffd_event){.kind = UFFD_EVENT_FAULT, .addr = page};
+        uint32_t thread = u->features & UFFD_FEATURE_THREAD_ID ? msg.arg.pagefault.feat.ptid : 0;
+        return (struct uffd_event){.kind = UFFD_EVENT_FAULT, .addr = page, .thread = thread};
     }
     if (msg.event == UFFD_EVENT_FORK)
         return (struct uffd_event){.kind = UFFD_EVENT_CHILD, .child_fd = (int)msg.arg.fork.ufd};

@@ -71,8 +71,8 @@ enum uffd_result {
 /*
  * Moves `pages` pages; result[i] (enum uffd_result) says what became of each. However the kernel answers, each page is
  * at one place at the end, and unless nobody is to be woken (DONTWAKE) every thread that waited on a page that is now
- * there has been woken. `flags`: UFFD_DONTWAKE, UFFD_ALLOW_HOLES (a hole counts as UFFD_DONE then; not for pages that
- * another thread may drop meanwhile, since Linux 6.18 can loop until the process is killed).
+ * there has been woken. `flags`: UFFD_DONTWAKE, UFFD_ALLOW_HOLES (a hole counts as UFFD_DONE then; not
+ * for pages that another thread may drop meanwhile: as its source reads, Linux 6.18 may then loop until it is killed).
  * Returns the number of UFFD_DONE.
  */
 enum { UFFD_DONTWAKE = 1, UFFD_ALLOW_HOLES = 2 };
@@ -107,8 +107,9 @@ enum uffd_event_kind { UFFD_EVENT_NONE, UFFD_EVENT_FAULT, UFFD_EVENT_CHILD, UFFD
 
 struct uffd_event {
     enum uffd_event_kind kind;
-    char *addr;   /* of a fault: its page */
-    int child_fd; /* of a fork: a descriptor for the child's memory */
+    char *addr;      /* of a fault: its page */
+    uint32_t thread; /* of a fault: who waits; 0 if the kernel does not say */
+    int child_fd;    /* of a fork: a descriptor for the child's memory */
 };
 
 /* The next event; UFFD_EVENT_NONE if there is none now. */

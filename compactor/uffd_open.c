@@ -159,7 +159,8 @@ static enum uffd_lack open_all(struct uffd *u)
     u->fd = (int)new_descriptor();
     if (u->fd < 0)
         return lack_of(u->fd);
-    ret = choose_features(u, features & (UFFD_FEATURE_MOVE | UFFD_FEATURE_EVENT_FORK | UFFD_FEATURE_POISON));
+    ret = choose_features(u, features & (UFFD_FEATURE_MOVE | UFFD_FEATURE_EVENT_FORK | UFFD_FEATURE_POISON |
+                                         UFFD_FEATURE_THREAD_ID));
     return ret < 0 ? lack_of(ret) : open_pagemap(u);
 }
 
