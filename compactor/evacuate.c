@@ -191,6 +191,22 @@ static void bring_back_all(uint32_t chunk)
     }
 }
 
+#if defined(__x86_64__)
+enum { STORES_IN_ORDER = 1 };
+#else
+enum { STORES_IN_ORDER = 0 };
+#endif
+
+/*
+ * Whoever has stored to a slot on a page before it was moved has taken the slot before that; this makes the taking visible
+ * as well, where the order of the stores alone does not.
+ */
+static void see_slots_taken(void)
+{
+    if (!STORES_IN_ORDER)
+        os_barrier();
+}
+
 /* What was packed stays in the shadow until all of the chunk is: one call then gives back all of it. */
 enum evacuate_result evacuate_pack(uint32_t chunk, uint32_t most)
 {
@@ -198,6 +214,7 @@ enum evacuate_result evacuate_pack(uint32_t chunk, uint32_t most)
     uint32_t page = chunk * CHUNK_PAGES, end = page + CHUNK_PAGES;
     if (c->unverified && !service_verify(chunk))
         return EVACUATE_INTERRUPTED;
+    see_slots_taken();
     for (uint32_t done = 0; page < end && c->aside > 0; page++) {
         if (page_info(page)->state != PAGE_ASIDE)
             continue;

@@ -3,8 +3,8 @@
  *
  * With UFFD_FEATURE_EVENT_FORK a fork's child has the same pages away as its parent, and its faults come to the parent's
  * mover, through a descriptor of their own. What the child must find on these pages is what the parent had there at the fork.
- * The mover has that as long as the page is away in the parent, too; so before a page comes back to the parent it is
- * copied to each such child (*pushed*), and pages only ever come back while there are any: everything is frozen.
+ * The mover has that as long as what is written down does not change: everything is frozen while there are any, records stay,
+ * and pages only ever come back. A page that was aside is copied to each such child before that (*pushed*).
  *
  *   fork()      prepare handler: takes the maintain lock, which ends packing, and sets FROZEN_FORK. From the first registered
  *               mapping that the kernel copies until the mover has read the fork's event, no page can come back at all (the

@@ -553,6 +553,9 @@ static void fork_prepare(void)
 
 static void fork_parent(void)
 {
+    /* The kernel lets this thread go when the fork's event has been read: now it has been noted as well. */
+    if (is_here())
+        service_pass();
     atomic_fetch_and(&family_frozen, ~FROZEN_FORK);
 }
 

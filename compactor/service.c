@@ -20,7 +20,7 @@
 enum {
     STAGING_PAGES = 64,
     REFILL_PAGES = 16, /* at a time: a fault may be waiting */
-    QUEUE = 256,
+    QUEUE = 4096, /* more than threads that are likely to wait at a time */
     BULK_QUEUE = 1024,
     FLOOD_MS = 50, /* so many faults in so short a time are a flood */
     FLOOD_FAULTS = 100,
@@ -213,7 +213,6 @@ static void bring_packed(uint32_t first, uint32_t n, uint32_t touched)
     char *contents = stage(n, &moveable);
     for (uint32_t i = 0; i < n; i++)
         pack_unpack(page_info(first + i)->record, contents + i * PAGE_BYTES);
-    family_push(page_address(first), contents, n);
     if (moveable)
         move_in(first, contents, n, result);
     else
