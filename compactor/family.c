@@ -18,6 +18,7 @@ struct child {
 
 _Atomic int family_frozen;
 char *family_doorbell;
+_Atomic bool family_calls[BELL_PAGES];
 
 static struct child children[CHILDREN_MAX];
 static _Atomic int count, expected;

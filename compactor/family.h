@@ -45,6 +45,9 @@ enum bell {
 
 extern HIDDEN char *family_doorbell;
 
+/* A thread of this process calls: set before it touches the page, cleared with the answer. */
+extern HIDDEN _Atomic bool family_calls[BELL_PAGES];
+
 static inline char *family_bell(enum bell bell)
 {
     return family_doorbell + bell * PAGE_BYTES;

@@ -71,6 +71,7 @@ static struct {
 
     /* The pass over all chunks that is under way. */
     bool in_pass, force;
+    bool called;          /* for a call: it began after that */
     uint32_t cursor;      /* span */
     uint32_t pack_cursor; /* chunk */
     uint64_t pass_began;  /* ms */
@@ -207,6 +208,7 @@ static bool compact_asked(void)
 static void start_pass(bool force)
 {
     extend();
+    mover.called = compact_asked();
     mover.in_pass = true;
     mover.force = force;
     mover.cursor = 0;
@@ -271,7 +273,7 @@ static bool chunk_step(uint64_t now)
 static void forced_done(void)
 {
     mover.force = false;
-    if (compact_asked())
+    if (mover.called)
         service_bell_answer(BELL_COMPACT);
 }
 
@@ -314,11 +316,17 @@ static void begin(uint64_t now)
     if (compact_asked() && !mover.force) {
         policy_release();
         start_pass(true);
-    } else if (stress() && !mover.force) {
+    } else if (stress() && !mover.force && !policy_held()) {
         start_pass(true);
     } else if (looked && policy_start_pass(now)) {
         start_pass(false);
     }
+}
+
+/* Somebody wants everything back: nothing goes meanwhile. */
+static bool restoring(void)
+{
+    return service_bell_rung(BELL_RESTORE) || service_bell_rung(BELL_FORK);
 }
 
 /* When the next step is due, after one that took so much CPU time. */
@@ -369,7 +377,7 @@ static int64_t step(uint64_t now)
     case IDLE:
         return conf_get(CONF_compact) != COMPACT_OFF ? watch(now) : ENGINE_DONE;
     case ACTIVE:
-        return frozen() ? 2 : work(now);
+        return frozen() || restoring() ? 1 : work(now);
     case UNAVAILABLE:
         return ENGINE_DONE;
     default:
@@ -381,16 +389,16 @@ static int64_t step(uint64_t now)
 
 static bool restore_step(void)
 {
-    static bool restoring;
-    if (!service_bell_rung(BELL_RESTORE) && !service_bell_rung(BELL_FORK))
+    static bool started;
+    if (!restoring())
         return false;
-    if (!restoring) {
-        restoring = true;
+    if (!started) {
+        started = true;
         service_want_all();
     }
     if (service_bulk() || frozen())
         return true;
-    restoring = false;
+    started = false;
     if (service_bell_rung(BELL_RESTORE))
         service_bell_answer(BELL_RESTORE);
     if (service_bell_rung(BELL_FORK))
@@ -467,11 +475,20 @@ static void breathe(void)
 
 /* ---- calls from other threads ---- */
 
-/* Returns when the mover has answered. It must be active in this process. */
+/*
+ * Returns when the mover has answered. It must be active in this process. The page must be absent before the touch, which
+ * mlockall(2) may have changed.
+ */
 static void ring(enum bell bell)
 {
-    *(volatile char *)family_bell(bell) = 1;
-    os_purge(family_bell(bell), PAGE_BYTES);
+    char *page = family_bell(bell);
+    atomic_store(&family_calls[bell], true);
+    while (atomic_load(&family_calls[bell])) {
+        os_unlock_pages(page, PAGE_BYTES);
+        os_purge(page, PAGE_BYTES);
+        *(volatile char *)page;
+    }
+    os_purge(page, PAGE_BYTES);
 }
 
 static void call(enum bell bell)
@@ -629,8 +646,10 @@ static void start_over(enum mover_state next)
 
 static void take_over(void)
 {
-    for (uint32_t chunk = 0; chunk < pages_chunks(); chunk++)
+    for (uint32_t chunk = 0; chunk < pages_chunks(); chunk++) {
         chunk_info(chunk)->unverified = true;
+        chunk_info(chunk)->bulk = false;
+    }
     atomic_store(&mover.state, INHERITED);
     if (background_run())
         wait_beyond(INHERITED, INHERITED, START_MS);
@@ -654,8 +673,10 @@ static void fork_child(void)
     mover.own_table = false;
     mover.pressure = -1;
     mover.in_pass = mover.force = false;
-    for (int bell = 0; bell < BELL_PAGES; bell++)
+    for (int bell = 0; bell < BELL_PAGES; bell++) {
         store_relaxed(&mover.bell_locks[bell].state, 0);
+        store_relaxed(&family_calls[bell], false);
+    }
     if (inherited != ACTIVE)
         return;
     if (!parents) { /* the forking process was made without fork(3) and has no mover; some ancestor's serves it */

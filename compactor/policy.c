@@ -161,6 +161,11 @@ void policy_hold(void)
     store_relaxed(&policy.held, true);
 }
 
+bool policy_held(void)
+{
+    return load_relaxed(&policy.held);
+}
+
 void policy_release(void)
 {
     store_relaxed(&policy.held, false);

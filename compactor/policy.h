@@ -30,5 +30,6 @@ void policy_pressure(uint64_t now);
 /* No packing until policy_release(). */
 void policy_hold(void);
 void policy_release(void);
+bool policy_held(void);
 
 #endif

@@ -20,7 +20,7 @@
 enum {
     STAGING_PAGES = 64,
     REFILL_PAGES = 16, /* at a time: a fault may be waiting */
-    QUEUE = 4096, /* more than threads that are likely to wait at a time */
+    QUEUE = 4096,      /* more than threads that are likely to wait at a time */
     BULK_QUEUE = 1024,
     FLOOD_MS = 50, /* so many faults in so short a time are a flood */
     FLOOD_FAULTS = 100,
@@ -28,7 +28,7 @@ enum {
     GRACE_TICKS = 30000 / PAGES_TICK_MS, /* how long what came back stays at least */
 };
 
-struct uffd service_uffd;
+struct uffd service_uffd = {.fd = -1, .pagemap = -1};
 struct service_counters service_counters;
 struct histogram service_stalls;
 
@@ -41,6 +41,8 @@ static struct {
     /* Faults that were read while something else was under way. */
     struct uffd_event queue[QUEUE];
     uint32_t queued;
+    uint32_t leaving, leaving_pages; /* pages on their way out of the shadow */
+    bool pushing;
     uint32_t last_thread;
     bool rung[BELL_PAGES];
     uint64_t woken_at; /* nanoseconds: when the last answer was given */
@@ -50,6 +52,7 @@ static struct {
     uint32_t bulk[BULK_QUEUE], bulk_first, bulk_end; /* chunks */
     uint32_t bulk_page;
     bool bulk_all;
+    uint32_t bulk_cursor; /* chunk */
 } service = {.lock = LOCK_INITIALIZER(LOCK_SERVICE)};
 
 static const char zeros[SERVICE_RUN * PAGE_BYTES] __attribute__((aligned(4096)));
@@ -75,6 +78,8 @@ void service_reset(void)
     memset(service.rung, 0, sizeof(service.rung));
     service.bulk_first = service.bulk_end = 0;
     service.bulk_all = false;
+    service.leaving_pages = 0;
+    service.pushing = false;
     os_purge(family_doorbell, BELL_PAGES * PAGE_BYTES);
 }
 
@@ -130,28 +135,32 @@ static bool present(const char *address)
     return uffd_present(&service_uffd, address, 1, &is) && is;
 }
 
-/* The move out of the shadow did not take this page. */
-static void bring_aside_otherwise(uint32_t page, enum uffd_result why)
+enum { PATIENCE = 64 }; /* tries where the kernel refuses without a reason that is known */
+
+/*
+ * The move out of the shadow did not take this page. False if it cannot come back, which nobody waits for: its address is
+ * not mapped (in the child of a fork that MADV_DONTFORK has kept it from).
+ */
+static bool bring_aside_otherwise(uint32_t page, enum uffd_result why)
 {
-    uint8_t result;
-    bool here = why == UFFD_OCCUPIED;
+    uint8_t result = (uint8_t)why;
     if (why == UFFD_HOLE && !present(page_shadow(page))) {
         /* It came back while all was frozen; or, after that, was given back to the system and is touched anew. */
         always_assert(page_chunk(page)->unverified || present(page_address(page)));
         uffd_zero(&service_uffd, page_address(page), 1, &result);
-        return;
+        return true;
     }
-    while (!here) {
-        uffd_copy(&service_uffd, page_address(page), page_shadow(page), 1, &result);
-        here = result == UFFD_DONE || result == UFFD_OCCUPIED;
-        if (!here && present(page_address(page)))
-            here = true;
-        if (!here)
+    for (int tries = 0; result != UFFD_DONE && result != UFFD_OCCUPIED && tries < PATIENCE; tries++) {
+        if (tries % 2 == 0)
+            uffd_copy(&service_uffd, page_address(page), page_shadow(page), 1, &result);
+        else
             uffd_move(&service_uffd, page_address(page), page_shadow(page), 1, 0, &result);
-        here |= result == UFFD_DONE || result == UFFD_OCCUPIED;
     }
+    if (!present(page_address(page)))
+        return false;
     if (present(page_shadow(page)))
         os_purge(page_shadow(page), PAGE_BYTES);
+    return true;
 }
 
 /*
@@ -165,21 +174,27 @@ static void move_in(uint32_t first, void *from, uint32_t n, uint8_t *result)
     uffd_wake(&service_uffd, page_address(first), n * PAGE_BYTES);
 }
 
+/* To the children that there are now: what is still at its shadow, from where it is about to go. */
+static void push(uint32_t first, uint32_t n)
+{
+    for (uint32_t page = first; page < first + n && family_has_children(); page++) {
+        if (present(page_shadow(page)))
+            family_push(page_address(page), page_shadow(page), 1);
+    }
+}
+
 static void bring_aside(uint32_t first, uint32_t n, uint32_t touched)
 {
     uint8_t result[SERVICE_RUN];
-    if (family_has_children()) {
-        for (uint32_t i = 0; i < n; i++) {
-            if (!page_chunk(first)->unverified || present(page_shadow(first + i)))
-                family_push(page_address(first + i), page_shadow(first + i), 1);
-        }
-    }
+    service.leaving = first;
+    service.leaving_pages = n; /* also to those that are born meanwhile: see pump() */
+    push(first, n);
     move_in(first, page_shadow(first), n, result);
     for (uint32_t i = 0; i < n; i++) {
-        if (result[i] != UFFD_DONE)
-            bring_aside_otherwise(first + i, (enum uffd_result)result[i]);
-        settle_present(first + i, touched);
+        if (result[i] == UFFD_DONE || bring_aside_otherwise(first + i, (enum uffd_result)result[i]))
+            settle_present(first + i, touched);
     }
+    service.leaving_pages = 0;
 }
 
 /* `n` zeroed pages to put pages together in; *moveable: their memory may be moved away. */
@@ -197,19 +212,19 @@ static char *stage(uint32_t n, bool *moveable)
     return service.scratch;
 }
 
-/* As long as it takes: the thread that has touched the page has no other way out. */
-static void copy_in(uint32_t page, const char *contents)
+/* False if the page's address is not mapped, which nobody waits for. */
+static bool copy_in(uint32_t page, const char *contents)
 {
-    uint8_t result;
-    do
+    uint8_t result = UFFD_REFUSED;
+    for (int tries = 0; result != UFFD_DONE && result != UFFD_OCCUPIED && tries < PATIENCE; tries++)
         uffd_copy(&service_uffd, page_address(page), contents, 1, &result);
-    while (result == UFFD_REFUSED && !present(page_address(page)));
+    return result == UFFD_DONE || result == UFFD_OCCUPIED || present(page_address(page));
 }
 
 static void bring_packed(uint32_t first, uint32_t n, uint32_t touched)
 {
     uint8_t result[SERVICE_RUN];
-    bool moveable;
+    bool moveable, left = false;
     char *contents = stage(n, &moveable);
     for (uint32_t i = 0; i < n; i++)
         pack_unpack(page_info(first + i)->record, contents + i * PAGE_BYTES);
@@ -217,13 +232,11 @@ static void bring_packed(uint32_t first, uint32_t n, uint32_t touched)
         move_in(first, contents, n, result);
     else
         uffd_copy(&service_uffd, page_address(first), contents, n, result);
-    bool left = false;
     for (uint32_t i = 0; i < n; i++) {
+        bool here = result[i] == UFFD_DONE || result[i] == UFFD_OCCUPIED;
         left |= moveable && result[i] != UFFD_DONE;
-        /* A hole: nothing was kept, so nothing was written to the staging page, which may be without memory. */
-        if (result[i] != UFFD_DONE && result[i] != UFFD_OCCUPIED)
-            copy_in(first + i, contents + i * PAGE_BYTES);
-        settle_present(first + i, touched);
+        if (here || copy_in(first + i, contents + i * PAGE_BYTES))
+            settle_present(first + i, touched);
     }
     if (left) /* not clean any more */
         os_purge(contents, n * PAGE_BYTES);
@@ -310,13 +323,23 @@ static void serve_away(uint32_t page, uint64_t since)
     note_flood(page, now);
 }
 
+/* Somebody calls; or mlockall(2) populates the doorbell like everything else. */
+static void serve_bell(enum bell bell)
+{
+    uint8_t result;
+    if (load_relaxed(&family_calls[bell]))
+        service.rung[bell] = true;
+    else
+        uffd_zero(&service_uffd, family_bell(bell), 1, &result);
+}
+
 static void serve(char *address, uint64_t since)
 {
     size_t bell = (size_t)(address - family_doorbell) / PAGE_BYTES;
     size_t page = (size_t)(address - arena_start(REGION_SPANS)) / PAGE_BYTES;
     uint8_t result;
     if (bell < BELL_PAGES)
-        service.rung[bell] = true;
+        serve_bell((enum bell)bell);
     else if (page < pages_limit && page_info((uint32_t)page)->state != PAGE_RESIDENT)
         serve_away((uint32_t)page, since);
     else if (page < pages_limit)
@@ -334,6 +357,7 @@ void service_bell_answer(enum bell bell)
 {
     uint8_t result;
     service.rung[bell] = false;
+    store_relaxed(&family_calls[bell], false);
     uffd_zero(&service_uffd, family_bell(bell), 1, &result);
 }
 
@@ -351,11 +375,20 @@ static void read_events(void)
     }
 }
 
-/* See struct uffd. */
+/*
+ * See struct uffd. A child that is born while pages are on their way back has them away, and the move goes on when its
+ * birth has been read: they are pushed to it before that.
+ */
 static void pump(void)
 {
+    int before = family_count();
     family_pump();
     read_events();
+    if (family_count() > before && !service.pushing) {
+        service.pushing = true;
+        push(service.leaving, service.leaving_pages);
+        service.pushing = false;
+    }
     while (service.queued == QUEUE) { /* the event of a fork may be behind these faults, which come again */
         while (service.queued > QUEUE / 2)
             uffd_wake(&service_uffd, service.queue[--service.queued].addr, PAGE_BYTES);
@@ -433,6 +466,7 @@ static const struct family_source source_of_children = {contents_for_child, next
 void service_want_all(void)
 {
     service.bulk_all = true;
+    service.bulk_cursor = 0;
 }
 
 static bool next_bulk_chunk(uint32_t *chunk)
@@ -441,10 +475,11 @@ static bool next_bulk_chunk(uint32_t *chunk)
         *chunk = service.bulk[service.bulk_first % BULK_QUEUE];
         return true;
     }
-    for (uint32_t c = 0; service.bulk_all && c < pages_chunks(); c++) {
-        if (chunk_info(c)->aside + chunk_info(c)->packed > 0) {
-            queue_bulk(c);
-            *chunk = c;
+    while (service.bulk_all && service.bulk_cursor < pages_chunks()) {
+        uint32_t next = service.bulk_cursor++;
+        if (chunk_info(next)->aside + chunk_info(next)->packed > 0) {
+            queue_bulk(next);
+            *chunk = next;
             return true;
         }
     }
