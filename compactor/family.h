@@ -36,6 +36,7 @@ enum bell {
     BELL_COMPACT,
     BELL_RESTORE,
     BELL_FORK,
+    BELL_LEAVE, /* bring everything back and never pack again */
     BELL_EXIT,
     /* Rung in a child. */
     BELL_TAKE_OVER,

@@ -326,7 +326,7 @@ static void begin(uint64_t now)
 /* Somebody wants everything back: nothing goes meanwhile. */
 static bool restoring(void)
 {
-    return service_bell_rung(BELL_RESTORE) || service_bell_rung(BELL_FORK);
+    return service_bell_rung(BELL_RESTORE) || service_bell_rung(BELL_FORK) || service_bell_rung(BELL_LEAVE);
 }
 
 /* When the next step is due, after one that took so much CPU time. */
@@ -387,6 +387,26 @@ static int64_t step(uint64_t now)
 
 /* ---- waiting, and answering ---- */
 
+/* All pages are here, and nothing is registered. */
+static void start_over(enum mover_state next)
+{
+    pages_forget();
+    store_forget();
+    for (uint32_t span = 1; span < pages_limit / SPAN_PAGES; span++)
+        span_pages_back(span, UINT16_MAX);
+    pages_limit = 0;
+    become(next);
+}
+
+/* Everything is here again: ends with the descriptor. */
+static void leave(void)
+{
+    service_bell_answer(BELL_LEAVE);
+    uffd_close(&service_uffd);
+    mover.lack = UFFD_NO_RESOURCES;
+    start_over(UNAVAILABLE);
+}
+
 static bool restore_step(void)
 {
     static bool started;
@@ -403,6 +423,8 @@ static bool restore_step(void)
         service_bell_answer(BELL_RESTORE);
     if (service_bell_rung(BELL_FORK))
         service_bell_answer(BELL_FORK);
+    if (service_bell_rung(BELL_LEAVE))
+        leave();
     return true;
 }
 
@@ -433,7 +455,8 @@ static void sleep_polling(int64_t ms)
     for (size_t i = 0; i < born; i++)
         fds[n++] = (struct pollfd){.fd = children[i], .events = POLLIN};
     struct timespec time = {.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000};
-    os_syscall(SYS_ppoll, (long)fds, (long)n, (long)&time, 0, 0, 0);
+    if (os_syscall(SYS_ppoll, (long)fds, (long)n, (long)&time, 0, 0, 0) == -EINVAL)
+        os_futex_wait(&(_Atomic int){0}, 0, ms > 0); /* more than RLIMIT_NOFILE, which may have become 0 */
     if (fds[1].revents & POLLPRI)
         policy_pressure(os_now_ms());
 }
@@ -450,6 +473,8 @@ static void wait_serving(int64_t ms)
             int64_t left = (int64_t)((end - now + 999999) / 1000000);
             sleep_polling(more ? 0 : family_has_children() ? 1 : left);
         }
+        if (state() != ACTIVE)
+            return;
         now = os_now_ns();
         if (service_drain(now)) {
             follow_thread(service_last_thread());
@@ -562,8 +587,13 @@ static void fork_prepare(void)
 {
     if (!is_here())
         return;
-    if (!mover.reports_forks)
+    if (!mover.reports_forks) {
         ring(BELL_FORK);
+    } else if (!uffd_may_read_forks()) {
+        ring(BELL_LEAVE);
+        wait_beyond(ACTIVE, ACTIVE, START_MS);
+        return;
+    }
     atomic_fetch_or(&family_frozen, FROZEN_FORK);
     service_pass();
 }
@@ -631,17 +661,6 @@ static int64_t step_inherited(void)
         become(ACTIVE);
     }
     return state() == ACTIVE ? 0 : ENGINE_DONE;
-}
-
-/* All pages are here, and nothing is registered. */
-static void start_over(enum mover_state next)
-{
-    pages_forget();
-    store_forget();
-    for (uint32_t span = 1; span < pages_limit / SPAN_PAGES; span++)
-        span_pages_back(span, UINT16_MAX);
-    pages_limit = 0;
-    become(next);
 }
 
 static void take_over(void)

@@ -524,15 +524,20 @@ bool service_refill(void)
 
 bool service_verify(uint32_t chunk)
 {
-    uint8_t here[CHUNK_PAGES];
+    uint8_t here[CHUNK_PAGES], aside[CHUNK_PAGES] = {0};
     struct chunk *c = chunk_info(chunk);
     uint32_t first = chunk * CHUNK_PAGES;
     if (c->aside + c->packed > 0 && !uffd_present(&service_uffd, page_address(first), CHUNK_PAGES, here))
         return false;
+    if (c->aside > 0 && !uffd_present(&service_uffd, page_shadow(first), CHUNK_PAGES, aside))
+        return false;
     for (uint32_t i = 0; i < CHUNK_PAGES && c->aside + c->packed > 0; i++) {
-        if (page_info(first + i)->state == PAGE_RESIDENT || !here[i])
+        uint8_t state = page_info(first + i)->state;
+        /* What has come back and was given back to the system since is at neither place. */
+        bool came_back = here[i] || (state == PAGE_ASIDE && !aside[i]);
+        if (state == PAGE_RESIDENT || !came_back)
             continue;
-        if (page_info(first + i)->state == PAGE_ASIDE && c->shadow)
+        if (state == PAGE_ASIDE && aside[i])
             os_purge(page_shadow(first + i), PAGE_BYTES);
         settle_present(first + i, UINT32_MAX);
     }

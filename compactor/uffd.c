@@ -1,5 +1,6 @@
 #include "uffd.h"
 
+#include "fatal.h"
 #include "os.h"
 #include "uffd_abi.h"
 
@@ -98,7 +99,12 @@ static long call(const struct uffd *u, unsigned long request, void *arg)
     uint64_t one_in = load_relaxed(&inject_one_in);
     if (unlikely(one_in != 0) && inject_random() % one_in == 0)
         return inject(u, request, arg);
-    return control(u, request, arg);
+    long ret = control(u, request, arg);
+    /* The kernel itself has no such answer once a descriptor is there. Threads would wait for ever. */
+    if (unlikely(ret == -EPERM || ret == -ENOSYS || ret == -EACCES))
+        fatal("a system call filter keeps the background thread from bringing packed pages back (error %ld)",
+              -ret);
+    return ret;
 }
 
 /* ---- Ranges ---- */
@@ -398,19 +404,40 @@ static long read_message(const struct uffd *u, struct uffd_msg *msg)
  * A fork's event comes with a descriptor, and a program may have limited its descriptors to none. The fork would not end
  * before the event is read, so the limit is raised for as long as that takes.
  */
-static long read_beyond_limit(const struct uffd *u, struct uffd_msg *msg)
+static bool raise_limit(struct rlimit *old)
 {
     enum { ENOUGH = 256 };
-    struct rlimit old, raised;
-    if (os_syscall(SYS_prlimit64, 0, RLIMIT_NOFILE, 0, (long)&old, 0, 0) != 0)
-        return -EMFILE;
-    raised.rlim_cur = max_size(old.rlim_cur, ENOUGH);
-    raised.rlim_max = max_size(old.rlim_max, ENOUGH);
-    if (os_syscall(SYS_prlimit64, 0, RLIMIT_NOFILE, (long)&raised, 0, 0, 0) != 0)
+    if (os_syscall(SYS_prlimit64, 0, RLIMIT_NOFILE, 0, (long)old, 0, 0) != 0)
+        return false;
+    struct rlimit raised = {max_size(old->rlim_cur, ENOUGH), max_size(old->rlim_max, ENOUGH)};
+    return os_syscall(SYS_prlimit64, 0, RLIMIT_NOFILE, (long)&raised, 0, 0, 0) == 0;
+}
+
+static void lower_limit(const struct rlimit *old)
+{
+    os_syscall(SYS_prlimit64, 0, RLIMIT_NOFILE, (long)old, 0, 0, 0);
+}
+
+static long read_beyond_limit(const struct uffd *u, struct uffd_msg *msg)
+{
+    struct rlimit old;
+    if (!raise_limit(&old))
         return -EMFILE;
     long n = read_message(u, msg);
-    os_syscall(SYS_prlimit64, 0, RLIMIT_NOFILE, (long)&old, 0, 0, 0);
+    lower_limit(&old);
     return n;
+}
+
+bool uffd_may_read_forks(void)
+{
+    enum { ENOUGH = 128 };
+    struct rlimit old;
+    if (os_syscall(SYS_prlimit64, 0, RLIMIT_NOFILE, 0, (long)&old, 0, 0) != 0 || old.rlim_cur >= ENOUGH)
+        return true;
+    if (!raise_limit(&old))
+        return false;
+    lower_limit(&old);
+    return true;
 }
 
 struct uffd_event uffd_read(const struct uffd *u)

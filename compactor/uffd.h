@@ -51,6 +51,9 @@ void uffd_close(struct uffd *u);
 /* Does the descriptor report forks, so that absent pages stay absent in the child? */
 bool uffd_reports_forks(const struct uffd *u);
 
+/* Does the limit on descriptors leave room for a child's, or can it be raised? A fork whose event cannot be read hangs. */
+bool uffd_may_read_forks(void);
+
 /* Missing faults of [addr, addr + size) come to the descriptor, or no longer do. 0 or -errno. */
 long uffd_register(const struct uffd *u, void *addr, size_t size);
 long uffd_unregister(const struct uffd *u, void *addr, size_t size);
