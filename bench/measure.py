@@ -17,11 +17,12 @@ BASELINE = "nothing"
 
 
 class Allocator:
-    """A malloc implementation: how to preload it and what to install where it is missing."""
+    """A malloc implementation: how to preload it, with which options, and what to install where it is missing."""
 
-    def __init__(self, name, files=(), package=None):
+    def __init__(self, name, files=(), package=None, conf=None):
         self.name = name
         self.package = package
+        self.conf = conf
         self.path = next(filter(None, map(find_library, files)), None)
         self.is_libc = not files
         self.available = self.is_libc or self.path is not None
@@ -31,6 +32,8 @@ class Allocator:
         env["BENCH_ALLOCATOR"] = "libc" if self.is_libc else self.path
         if not self.is_libc:
             env["LD_PRELOAD"] = self.path
+        if self.conf:
+            env["SINTER_CONF"] = ",".join(filter(None, [env.get("SINTER_CONF"), self.conf]))
         return env
 
     def missing_reason(self):
@@ -59,8 +62,17 @@ def all_allocators(sinter):
         Allocator("jemalloc", ["libjemalloc.so.2"], "libjemalloc2"),
         Allocator("mimalloc", ["libmimalloc.so.2", "libmimalloc.so.2.0"], "libmimalloc2.0"),
         Allocator("tcmalloc", ["libtcmalloc_minimal.so.4"], "libtcmalloc-minimal4"),
-        Allocator("Sinter", [os.path.abspath(sinter)] if sinter else ["libsinter.so.0"]),
+        Allocator("Sinter", sinter_files(sinter)),
     ]
+
+
+def without_packing(sinter):
+    """Sinter again, only on request: what packing costs is the difference."""
+    return Allocator("Sinter-off", sinter_files(sinter), conf="compact:off")
+
+
+def sinter_files(sinter):
+    return [os.path.abspath(sinter)] if sinter else ["libsinter.so.0"]
 
 
 def list_cases(program):

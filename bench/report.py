@@ -6,6 +6,7 @@ import statistics
 from measure import BASELINE
 
 REFERENCE = "jemalloc"
+WITHOUT_PACKING = "Sinter-off"
 MIB = 1 << 20
 LARGE_BLOCKS = "large/"
 BIG_ENOUGH = 8 * MIB  # peaks above the empty program's that are worth a ratio of their own
@@ -34,7 +35,8 @@ class Results:
         self.context, self.kinds, self.runs = data["context"], data["kinds"], data["runs"]
         self.names = list(self.context["libraries"])
         self.measured = [name for name in self.names if any(runs.get(name) for runs in self.runs.values())]
-        self.reference = REFERENCE if REFERENCE in self.measured else self.measured[0]
+        known = [name for name in (REFERENCE, WITHOUT_PACKING) if name in self.measured]
+        self.reference = (known or self.measured)[0]
 
     def cases(self, *kinds):
         return [case for case in self.runs if self.kinds[case] in kinds]
@@ -138,7 +140,11 @@ def bars(results):
     lines.append(bar("repeated large blocks", results.mean_ratio(large, who, "time", "mimalloc"), 1.2, "mimalloc",
                      complete))
     mean = results.mean_ratio(every, who, "peak_bytes", REFERENCE)
-    return lines + [bar(f"mean peak memory of {len(every)} cases", mean, 1.05, "jemalloc", complete)]
+    lines.append(bar(f"mean peak memory of {len(every)} cases", mean, 1.05, "jemalloc", complete))
+    if WITHOUT_PACKING in results.measured:
+        mean = results.mean_ratio(timed, who, "time", WITHOUT_PACKING)
+        lines.append(bar(f"mean time of {len(timed)} cases", mean, 1.02, WITHOUT_PACKING, complete))
+    return lines
 
 
 def load_note(others):

@@ -1,0 +1,119 @@
+#!/usr/bin/env python3
+"""Measures packing: what it saves, what it costs, that nothing is lost by it. See docs/benchmarks.md."""
+
+import argparse
+import json
+import os
+import signal
+import sys
+import time
+
+import common
+import churn
+import quiet
+import redis_busy
+import redis_delete
+import redis_lru
+import stall
+
+import measure
+import plot
+from redis_server import RedisError
+
+MEASUREMENTS = {
+    "churn": churn.run,
+    "redis-lru": redis_lru.run,
+    "redis-delete": redis_delete.run,
+    "redis-busy": redis_busy.run,
+    "stall": stall.run,
+    "quiet": quiet.run,
+}
+
+
+def parse_arguments():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--sinter", metavar="PATH", help="libsinter.so, or the .la of a build tree")
+    parser.add_argument("--programs", metavar="DIR", default="bench/compaction", help="where churn and stall are built")
+    parser.add_argument("--bench-program", metavar="PATH", help="bench-malloc, for quiet")
+    parser.add_argument("--only", metavar="NAME,...", help=f"only these of {', '.join(MEASUREMENTS)}")
+    parser.add_argument("--allocators", metavar="NAME,...",
+                        help="only these of glibc, jemalloc, mimalloc, tcmalloc, mesh, sinter-off beside sinter")
+    parser.add_argument("--rounds", type=int, help="rounds of each measurement")
+    parser.add_argument("--quick", action="store_true", help="few and short rounds, for a look at a change")
+    parser.add_argument("--seed", type=int, default=1, help="decides sizes and what is freed (%(default)s)")
+    parser.add_argument("--results", metavar="DIR", help="write compaction-NAME.json, .md and .svg there")
+    return parser.parse_args()
+
+
+def chosen(options):
+    names = options.only.split(",") if options.only else list(MEASUREMENTS)
+    unknown = set(names) - MEASUREMENTS.keys()
+    if unknown:
+        sys.exit(f"main.py: unknown measurement: {', '.join(sorted(unknown))}; there are: {' '.join(MEASUREMENTS)}")
+    return names
+
+
+def measured(name, context):
+    """The section; where something is missing or failed, one that says so."""
+    load = measure.Load()
+    start = time.monotonic()
+    try:
+        section = MEASUREMENTS[name](context)
+    except common.Missing as error:
+        return common.Section(name, bars=[f"{'not measured':12} {error}"])
+    except (common.Failure, RedisError) as error:
+        section = common.Section(name, bars=[f"{'FAILED':12} {error}"])
+        section.failed = True
+        return section
+    others = ", ".join(f"{percent:.1f} % {who}" for who, percent in load.others().items())
+    section.remarks.append(f"Took {time.monotonic() - start:.0f} s; CPU time taken by others: {others}.")
+    return section
+
+
+def about(context, options):
+    facts = measure.context(context.allocators, options.rounds, None)
+    facts["quick"] = options.quick
+    return {key: value for key, value in facts.items() if key != "min_time_s"}
+
+
+def heading(facts):
+    libraries = ", ".join(f"{name} {path}" for name, path in facts["libraries"].items() if path)
+    return (f"{facts['date']}, {facts['cpus']} CPUs ({facts['machine']}), Linux {facts['kernel']}, huge pages: "
+            f"{facts['huge_pages']}. {'A quick run. ' if facts['quick'] else ''}"
+            f"Median ±interquartile range in percent.\nLibraries: {libraries}\n")
+
+
+def write(folder, facts, name, section):
+    """Files of its own for each measurement, so that one can be repeated alone."""
+    os.makedirs(folder, exist_ok=True)
+    path = os.path.join(folder, f"compaction-{name}")
+    with open(f"{path}.json", "w", encoding="utf-8") as file:
+        file.write(json.dumps({"context": facts, "runs": section.data}, indent=1) + "\n")
+    with open(f"{path}.md", "w", encoding="utf-8") as file:
+        file.write(f"{section.markdown()}{heading(facts)}")
+    if section.curves and plot.have_gnuplot():
+        plot.draw(f"{path}.svg", section.title, section.curves)
+
+
+def main():
+    options = parse_arguments()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    context = common.Context(options)
+    facts = about(context, options)
+    names = chosen(options)
+    print(heading(facts), flush=True)
+    failed = False
+    for name in names:
+        section = measured(name, context)
+        failed = failed or section.failed
+        print(section.text(), flush=True)
+        if options.results:
+            write(options.results, facts, name, section)
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit("main.py: interrupted")
