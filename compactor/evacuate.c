@@ -32,11 +32,6 @@ static bool frozen(void)
     return atomic_load(&family_frozen) != 0;
 }
 
-static uint32_t tick_now(void)
-{
-    return (uint32_t)(os_now_ms() / PAGES_TICK_MS);
-}
-
 /* ---- moving out ---- */
 
 static bool shadow_ready(uint32_t chunk)
@@ -54,7 +49,7 @@ static bool shadow_ready(uint32_t chunk)
 static void stays(uint32_t page, uint32_t ticks)
 {
     span_pages_back(page_span(page), (uint16_t)(1u << page % SPAN_PAGES));
-    page_info(page)->not_before = (uint16_t)(tick_now() + ticks);
+    page_info(page)->not_before = tick_after(os_now_ms(), ticks);
 }
 
 static bool move_one(uint32_t page)
@@ -104,7 +99,7 @@ static size_t move_out(uint32_t first, uint32_t n)
         }
     }
     if (moved == 0 && n >= REFUSED_RUN) /* such as memory that is locked: not page by page, and not often */
-        page_chunk(first)->refused_until = tick_now() + REFUSED_TICKS;
+        page_chunk(first)->refused_until = tick_after(os_now_ms(), REFUSED_TICKS);
     PROBE_MOVE_OUT(page_address(first), moved);
     add_relaxed(&evacuate_counters.moved_out, moved);
     service_breathe();
@@ -114,12 +109,13 @@ static size_t move_out(uint32_t first, uint32_t n)
 /* The span's pages that are here and may go. */
 static uint16_t candidates(uint32_t span, bool force)
 {
-    uint16_t pages = 0, now = (uint16_t)tick_now();
+    uint16_t pages = 0;
+    uint64_t now = os_now_ms();
     if (span_packable_bin(span) == 0 || (!force && span_is_busy(span)))
         return 0;
     for (uint32_t i = 0; i < SPAN_PAGES; i++) {
-        const struct page *p = page_info(span * SPAN_PAGES + i);
-        if (p->state == PAGE_RESIDENT && (force || (int16_t)(now - p->not_before) >= 0))
+        struct page *p = page_info(span * SPAN_PAGES + i);
+        if (p->state == PAGE_RESIDENT && (force || !tick_ahead(&p->not_before, now)))
             pages |= (uint16_t)(1u << i);
     }
     return pages;
@@ -147,8 +143,10 @@ size_t evacuate_spans(uint32_t from, uint32_t n_spans, bool force, bool all)
     }
     if (n > 0)
         moved += move_out(first, n);
-    if (before == 0 && moved > 0)
+    if (before == 0 && moved > 0) {
         chunk_info(chunk)->aside_since = (uint32_t)os_now_ms();
+        chunk_info(chunk)->faults = 0;
+    }
     return moved;
 }
 

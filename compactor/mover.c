@@ -217,10 +217,10 @@ static void start_pass(bool force)
 }
 
 /* What is aside from an earlier pass is packed first: its probation is the chunk's. */
-static bool takes_part(const struct chunk *c, uint64_t now)
+static bool takes_part(struct chunk *c, uint64_t now)
 {
     bool earlier = c->shadow && (int32_t)(c->aside_since - (uint32_t)mover.pass_began) < 0;
-    return mover.force || (!earlier && c->refused_until <= now / PAGES_TICK_MS);
+    return mover.force || (!earlier && !tick_ahead(&c->refused_until, now));
 }
 
 /* Some spans of the pass, or its end. */

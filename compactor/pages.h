@@ -63,7 +63,8 @@ struct chunk {
     bool changed;           /* slots were freed on spans with pages that are away */
     bool bulk;              /* everything is to come back */
     uint32_t aside_since;   /* in milliseconds, as far as they fit */
-    uint32_t refused_until; /* the kernel refused to move its pages: in units of PAGES_TICK_MS */
+    uint16_t refused_until; /* the kernel refused to move its pages: in units of PAGES_TICK_MS */
+    uint16_t faults;        /* since its pages were moved out */
 };
 
 _Static_assert(sizeof(struct page) == PAGE_INFO_BYTES, "the arena's layout relies on it");
@@ -115,6 +116,28 @@ static inline uint32_t pages_chunks(void)
 static inline size_t pages_away(void)
 {
     return load_relaxed(&pages_aside) + load_relaxed(&pages_packed);
+}
+
+/*
+ * Times at which something may be tried again, in units of PAGES_TICK_MS, so short that they come around: 0 is at once, and
+ * none lies further ahead than PAGES_TICKS_MOST.
+ */
+enum { PAGES_TICKS_MOST = 4096 };
+
+static inline uint16_t tick_after(uint64_t now_ms, uint32_t ticks)
+{
+    uint16_t at = (uint16_t)(now_ms / PAGES_TICK_MS + ticks);
+    return at != 0 ? at : 1;
+}
+
+/* Is it still to come? */
+static inline bool tick_ahead(uint16_t *at, uint64_t now_ms)
+{
+    uint16_t left = (uint16_t)(*at - now_ms / PAGES_TICK_MS);
+    bool ahead = *at != 0 && left != 0 && left <= PAGES_TICKS_MOST;
+    if (!ahead)
+        *at = 0;
+    return ahead;
 }
 
 /* Makes room for the entries of all pages below `limit`. False if memory is exhausted. */

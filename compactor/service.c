@@ -24,8 +24,9 @@ enum {
     BULK_QUEUE = 1024,
     FLOOD_MS = 50, /* so many faults in so short a time are a flood */
     FLOOD_FAULTS = 100,
+    FLOOD_CHUNK = 16, /* and so many of one chunk a reason to expect the rest */
     HEAT_MAX = 10,
-    GRACE_TICKS = 30000 / PAGES_TICK_MS, /* how long what came back stays at least */
+    GRACE_TICKS = 15000 / PAGES_TICK_MS, /* how long what came back stays at least */
 };
 
 struct uffd service_uffd = {.fd = -1, .pagemap = -1};
@@ -54,6 +55,8 @@ static struct {
     bool bulk_all;
     uint32_t bulk_cursor; /* chunk */
 } service = {.lock = LOCK_INITIALIZER(LOCK_SERVICE)};
+
+_Static_assert(GRACE_TICKS << HEAT_MAX <= PAGES_TICKS_MOST, "");
 
 static const char zeros[SERVICE_RUN * PAGE_BYTES] __attribute__((aligned(4096)));
 
@@ -94,20 +97,13 @@ static bool frozen(void)
     return atomic_load(&family_frozen) != 0;
 }
 
-/* ---- time ---- */
-
-static uint16_t tick_now(void)
-{
-    return (uint16_t)(os_now_ms() / PAGES_TICK_MS);
-}
-
 /* The page is here again. One that was touched waits twice as long as the last time before it may go again. */
 static void note_return(uint32_t page, bool touched)
 {
     struct page *p = page_info(page);
     if (touched && p->heat < HEAT_MAX)
         p->heat++;
-    p->not_before = (uint16_t)(tick_now() + (touched ? GRACE_TICKS << p->heat : GRACE_TICKS));
+    p->not_before = tick_after(os_now_ms(), touched ? GRACE_TICKS << p->heat : GRACE_TICKS);
 }
 
 /* ---- bringing back ---- */
@@ -305,7 +301,8 @@ static void note_flood(uint32_t page, uint64_t now)
         service.flood_start = now;
         service.flood_faults = 0;
     }
-    if (++service.flood_faults > FLOOD_FAULTS && !frozen())
+    bool flood = ++service.flood_faults > FLOOD_FAULTS;
+    if (++page_chunk(page)->faults >= FLOOD_CHUNK && flood && !frozen())
         queue_bulk(page / CHUNK_PAGES);
 }
 

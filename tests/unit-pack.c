@@ -147,6 +147,21 @@ static void records_shrink(void **state)
     store_check();
 }
 
+/* Times that are kept in 16 bits: ahead until they have come, and never for long after they have come around. */
+static void ticks_come_around(void **state)
+{
+    (void)state;
+    for (uint64_t start = 0; start < 3 * 65536; start += 997) {
+        uint64_t now = start * PAGES_TICK_MS;
+        uint16_t at = tick_after(now, 10), never = 0;
+        assert_false(tick_ahead(&never, now));
+        assert_true(tick_ahead(&at, now));
+        assert_true(tick_ahead(&at, now + 8 * PAGES_TICK_MS));
+        assert_false(tick_ahead(&at, now + 12 * PAGES_TICK_MS));
+        assert_false(tick_ahead(&at, now + 65536ull * PAGES_TICK_MS));
+    }
+}
+
 static void percentiles(void **state)
 {
     (void)state;
@@ -167,10 +182,9 @@ static void percentiles(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(every_class_comes_back),
-        cmocka_unit_test(larger_classes_are_never_packed),
-        cmocka_unit_test(records_shrink),
-        cmocka_unit_test(percentiles),
+        cmocka_unit_test(every_class_comes_back), cmocka_unit_test(larger_classes_are_never_packed),
+        cmocka_unit_test(records_shrink),         cmocka_unit_test(percentiles),
+        cmocka_unit_test(ticks_come_around),
     };
     return cmocka_run_group_tests(tests, setup, NULL);
 }
