@@ -208,10 +208,12 @@ static bool compact_asked(void)
 static void start_pass(bool force)
 {
     extend();
+    if (force)
+        service_cancel_bulk();
     mover.called = compact_asked();
     mover.in_pass = true;
     mover.force = force;
-    mover.cursor = 0;
+    mover.cursor = mover.pack_cursor = 0;
     mover.pass_began = os_now_ms();
     mover.moved = 0;
 }
@@ -220,7 +222,7 @@ static void start_pass(bool force)
 static bool takes_part(struct chunk *c, uint64_t now)
 {
     bool earlier = c->shadow && (int32_t)(c->aside_since - (uint32_t)mover.pass_began) < 0;
-    return mover.force || (!earlier && !tick_ahead(&c->refused_until, now));
+    return mover.force || (!earlier && !c->bulk && !tick_ahead(&c->refused_until, now));
 }
 
 /* Some spans of the pass, or its end. */

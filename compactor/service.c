@@ -460,6 +460,13 @@ static const struct family_source source_of_children = {contents_for_child, next
 
 /* ---- in bulk ---- */
 
+void service_cancel_bulk(void)
+{
+    for (; service.bulk_first != service.bulk_end; service.bulk_first++)
+        chunk_info(service.bulk[service.bulk_first % BULK_QUEUE])->bulk = false;
+    service.bulk_page = 0;
+}
+
 void service_want_all(void)
 {
     service.bulk_all = true;

@@ -57,6 +57,9 @@ void service_bring_back(uint32_t first, uint32_t n);
 /* Brings back some pages of chunks from which everything is to come back. Returns whether there was one. */
 bool service_bulk(void);
 
+/* Everything is to go: what was to come back in bulk is not any more. */
+void service_cancel_bulk(void);
+
 /* Has all of them come back. */
 void service_want_all(void);
 
