@@ -42,7 +42,7 @@ python_suite() {
   cat >"$tmp/suite" <<SH
 PYTHONMALLOC=malloc $python -m unittest -v test.test_list test.test_dict test.test_bytes.BytesTest test.test_deque \
   test.test_heapq test.test_struct test.test_weakset test.test_fork1 test.test_thread 2>&1 |
-  sed -E 's/ in [0-9.]+s\$//; s/0x[0-9a-f]+/ADDRESS/g'
+  sed -E 's/ in [0-9.]+s\$//; s/0x[0-9a-f]+/ADDRESS/g' | grep -E '\.\.\. (ok|FAIL|ERROR|skipped)|^(OK|FAILED|Ran)'
 SH
   both suite 60 sh "$tmp/suite"
 }
