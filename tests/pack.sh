@@ -55,12 +55,13 @@ run "" pack-life rounds
 
 seed=${SINTER_CHECK_SEED:-$(od -An -N3 -tu4 /dev/urandom | tr -d ' ')}
 echo "seed: $seed (SINTER_CHECK_SEED=$seed repeats it)"
-table "" $programs
-if [ -n "${SINTER_CHECK_QUICK:-}" ]; then
-  table "compact:stress,compact_inject:10,seed:$seed" pack-life
+if [ -n "${SINTER_CHECK_ALL:-}" ]; then
+  for conf in "" compact:stress "compact:stress,compact_inject:10,seed:$seed" compact:off; do table "$conf" $programs; done
+elif [ -n "${SINTER_CHECK_QUICK:-}" ]; then
+  table "" pack-fork pack-life
 else
-  table compact:stress $programs
-  table "compact:stress,compact_inject:10,seed:$seed" $programs
-  table compact:off $programs
+  table "" $programs
+  table compact:stress pack-calls pack-memory
+  table "compact:stress,compact_inject:10,seed:$seed" pack-life
 fi
 finish
