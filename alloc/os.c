@@ -161,6 +161,12 @@ void os_futex_wake(_Atomic int *word, int count)
     os_syscall(SYS_futex, (long)word, FUTEX_WAKE_PRIVATE, count, 0, 0, 0);
 }
 
+void os_sleep(int64_t ms)
+{
+    static _Atomic int never;
+    os_futex_wait(&never, 0, ms);
+}
+
 void os_yield(void)
 {
     os_syscall(SYS_sched_yield, 0, 0, 0, 0, 0, 0);

@@ -87,6 +87,9 @@ void os_futex_wake(_Atomic int *word, int count);
 
 void os_yield(void);
 
+/* Sleeps for `ms` milliseconds. */
+void os_sleep(int64_t ms);
+
 /* A full memory barrier in every running thread of the process. False where the kernel does not offer it. */
 bool os_barrier_init(void);
 bool os_barrier(void);

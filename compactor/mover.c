@@ -442,8 +442,12 @@ static bool exit_step(void)
 /* What can be done without the maintain lock. Returns whether there is more. */
 static bool aside_work(void)
 {
-    return restore_step() | exit_step() | service_bulk() | family_give_some(os_now_ms(), false) |
-           service_refill();
+    bool more = restore_step();
+    more |= exit_step();
+    more |= service_bulk();
+    more |= family_give_some(os_now_ms(), false);
+    more |= service_refill();
+    return more;
 }
 
 /* Waits for events, at most so long. */
@@ -458,7 +462,7 @@ static void sleep_polling(int64_t ms)
         fds[n++] = (struct pollfd){.fd = children[i], .events = POLLIN};
     struct timespec time = {.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000};
     if (os_syscall(SYS_ppoll, (long)fds, (long)n, (long)&time, 0, 0, 0) == -EINVAL)
-        os_futex_wait(&(_Atomic int){0}, 0, ms > 0); /* more than RLIMIT_NOFILE, which may have become 0 */
+        os_sleep(ms > 0); /* more than RLIMIT_NOFILE, which may have become 0 */
     if (fds[1].revents & POLLPRI)
         policy_pressure(os_now_ms());
 }

@@ -61,20 +61,20 @@ struct sinter_stats {
     uint64_t runs;        /* page runs in use */
     uint64_t background;  /* 1 while the background thread runs */
     /* Packing: sparse, cold pages moved out of the program's way; see docs/compactor.md. */
-    uint64_t compactor;       /* 0: not needed so far, 1: at work, 2: not available here */
-    uint64_t aside;           /* pages moved out and kept as they are, on probation */
-    uint64_t packed;          /* pages of which only the live slots are kept */
-    uint64_t store;           /* where these slots are: memory of the store */
-    uint64_t saved;           /* packed less store */
-    uint64_t moved_out;       /* pages moved out since start (number) */
-    uint64_t pages_packed;    /* pages packed since start (number) */
-    uint64_t pages_returned;  /* pages that came back since start (number), with neighbours */
-    uint64_t faults;          /* touches of pages that were away */
-    uint64_t stall_p50;       /* how long they took to answer, in nanoseconds: median, ... */
+    uint64_t compactor;      /* 0: not needed so far, 1: at work, 2: not available here */
+    uint64_t aside;          /* pages moved out and kept as they are, on probation */
+    uint64_t packed;         /* pages of which only the live slots are kept */
+    uint64_t store;          /* where these slots are: memory of the store */
+    uint64_t saved;          /* packed less store */
+    uint64_t moved_out;      /* pages moved out since start (number) */
+    uint64_t pages_packed;   /* pages packed since start (number) */
+    uint64_t pages_returned; /* pages that came back since start (number), with neighbours */
+    uint64_t faults;         /* touches of pages that were away */
+    uint64_t stall_p50;      /* how long they took to answer, in nanoseconds: median, ... */
     uint64_t stall_p99;
     uint64_t stall_p999;
     uint64_t stall_max;
-    uint64_t compactor_cpu;   /* CPU time of the background thread since packing started, in nanoseconds */
+    uint64_t compactor_cpu; /* CPU time of the background thread since packing started, in nanoseconds */
 };
 
 /*
