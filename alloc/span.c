@@ -403,7 +403,8 @@ static void check_bin(unsigned bin)
         for (uint32_t span = b->lists[list]; span != 0; prev = span, span = span_info(span)->next) {
             const struct span *s = span_info(span);
             always_assert(s->state == SPAN_IN_USE && s->bin == bin && s->list == list && s->prev == prev);
-            int32_t count = 0, free_slots = load_relaxed(&s->free_slots); /* bits are set first, then counted */
+            int32_t count = 0,
+                    free_slots = load_relaxed(&s->free_slots); /* bits are set first, then counted */
             atomic_thread_fence(memory_order_acquire);
             for (unsigned w = 0; w < span_words(bin); w++)
                 count += __builtin_popcountll(load_relaxed(span_word(span, w)));
