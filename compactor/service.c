@@ -23,8 +23,8 @@ enum {
     QUEUE = 4096,      /* more than threads that are likely to wait at a time */
     BULK_QUEUE = 1024,
     FLOOD_MS = 50, /* so many faults in so short a time are a flood */
-    FLOOD_FAULTS = 100,
-    FLOOD_CHUNK = 16, /* and so many of one chunk a reason to expect the rest */
+    FLOOD_FAULTS = 64,
+    FLOOD_CHUNK = 4, /* and so many of one chunk a reason to expect the rest */
     HEAT_MAX = 10,
     GRACE_TICKS = 15000 / PAGES_TICK_MS, /* how long what came back stays at least */
 };
