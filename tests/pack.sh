@@ -58,7 +58,7 @@ echo "seed: $seed (SINTER_CHECK_SEED=$seed repeats it)"
 if [ -n "${SINTER_CHECK_ALL:-}" ]; then
   for conf in "" compact:stress "compact:stress,compact_inject:10,seed:$seed" compact:off; do table "$conf" $programs; done
 elif [ -n "${SINTER_CHECK_QUICK:-}" ]; then
-  table "" pack-fork pack-life
+  table "" pack-fork
 else
   table "" $programs
   table compact:stress pack-calls pack-memory
