@@ -43,6 +43,14 @@ static inline unsigned span_packable_bin(uint32_t span)
     return s->state == SPAN_IN_USE && sizeclass_table[bin].size < PAGE_BYTES ? bin : 0;
 }
 
+/* Is the span in use by blocks that are not packed? The same holds. */
+static inline bool span_unpackable(uint32_t span)
+{
+    const struct span *s = span_info(span);
+    unsigned bin = s->bin;
+    return s->state == SPAN_IN_USE && sizeclass_table[bin].size >= PAGE_BYTES;
+}
+
 /* Sums over spans. */
 struct span_totals {
     size_t live;      /* bytes of slots that are not free */

@@ -161,9 +161,16 @@ static void page_died(uint32_t page)
     span_page_vacate(page_span(page), page % SPAN_PAGES);
 }
 
-/* The page is dropped by its caller. */
+/*
+ * The page is dropped by its caller. Between the choice of a page and its move its span may have been given to blocks that are
+ * not packed, and they may have written to it.
+ */
 static bool pack(uint32_t page)
 {
+    if (span_unpackable(page_span(page))) {
+        service_bring_back(page, 1);
+        return true;
+    }
     uint32_t record = pack_page(page, page_shadow(page));
     if (record == PACK_FAILED)
         return false;

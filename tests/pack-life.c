@@ -209,6 +209,57 @@ static void races_case(void)
     check("packed again");
 }
 
+/* Blocks of sizes that are packed and of sizes that are not take turns in the same spans, just while pages go. */
+enum { TURN_BYTES = 128 * 1024, TURN_SMALL = 500, TURN_LARGE = 12000, TURN_BLOCKS = TURN_BYTES / TURN_SMALL };
+
+static void take_turn(uint64_t *random, size_t size)
+{
+    unsigned char *blocks[TURN_BLOCKS];
+    size_t count = TURN_BYTES / size;
+    unsigned char mark = (unsigned char)next_random(random);
+    for (size_t i = 0; i < count; i++) {
+        REQUIRE(blocks[i] = malloc(size));
+        memset(blocks[i], mark, size);
+    }
+    if (next_random(random) % 8 == 0)
+        pause_ms(2);
+    for (size_t i = 0; i < count; i++) {
+        for (size_t at = 0; at < size; at++) {
+            if (blocks[i][at] != mark)
+                fail("block of %zu bytes at %p: byte %zu is %02x, expected %02x", size, (void *)blocks[i], at,
+                     blocks[i][at], mark);
+        }
+        free(blocks[i]);
+    }
+}
+
+static void *take_turns(void *arg)
+{
+    uint64_t random = (uintptr_t)arg;
+    while (!atomic_load(&touchers.stop)) {
+        take_turn(&random, TURN_SMALL);
+        take_turn(&random, TURN_LARGE);
+        if (next_random(&random) % 4 == 0)
+            malloc_trim(0);
+    }
+    return NULL;
+}
+
+static void turns_case(void)
+{
+    pthread_t t[4];
+    sparse();
+    touchers_start(0, false, true);
+    STEP("sizes that take turns");
+    for (uintptr_t i = 0; i < 4; i++)
+        REQUIRE(pthread_create(&t[i], NULL, take_turns, (void *)i) == 0);
+    pause_ms(3000);
+    touchers_stop();
+    for (int i = 0; i < 4; i++)
+        REQUIRE(pthread_join(t[i], NULL) == 0);
+    check("after sizes that took turns");
+}
+
 static void *control(void *arg)
 {
     uint64_t random = (uintptr_t)arg;
@@ -465,6 +516,7 @@ static const struct test_case cases[] = {
     {"trim", trim_case},
     {"threads", threads_case},
     {"races", races_case},
+    {"turns", turns_case},
     {"control", control_case},
     {"close", close_case},
     {"setuid", setuid_case},
