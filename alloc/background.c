@@ -4,8 +4,8 @@
 #include "fatal.h"
 #include "huge.h"
 #include "lock.h"
-#include "meta.h"
 #include "os.h"
+#include "raw_thread.h"
 #include "run.h"
 #include "span.h"
 #include "span_pool.h"
@@ -13,8 +13,6 @@
 #include "tcache.h"
 
 #include <errno.h>
-#include <sched.h>
-#include <signal.h>
 #include <sys/prctl.h>
 
 /*
@@ -26,14 +24,13 @@
  */
 _Atomic int background_state;
 
-enum { STACK_BYTES = 64 * 1024, TLS_BYTES = 16 * 1024, IDLE_MS = 1000, LINGER_PASSES = 2 };
+enum { IDLE_MS = 1000, LINGER_PASSES = 2 };
 
 static struct {
     struct lock start_lock;
-    char *memory;      /* the thread's stack, then its thread-local block */
-    _Atomic int alive; /* thread id; the kernel clears it when the thread has left its stack */
-    _Atomic int wake;  /* futex of its sleep */
-    bool refused;      /* clone failed: give back from the program's own calls */
+    struct raw_thread raw;
+    _Atomic int wake;                          /* futex of its sleep */
+    bool refused;                              /* clone failed: give back from the program's own calls */
     uint64_t decayed_at, drained_at, swept_at; /* ms */
     int64_t engine_ms; /* when the engine wants its next step; ENGINE_DONE: not at all */
 } thread = {.start_lock = LOCK_INITIALIZER(LOCK_BACKGROUND)};
@@ -55,7 +52,7 @@ void background_plug(const struct background_engine *plugged)
 
 bool background_is_caller(void)
 {
-    int id = load_relaxed(&thread.alive);
+    int id = load_relaxed(&thread.raw.alive);
     return id != 0 && id == (int)os_thread_id();
 }
 
@@ -297,48 +294,17 @@ static int run(void *unused)
     }
 }
 
-static bool launch(void)
-{
-    if (THREAD_SANITIZER) /* it takes every thread for a pthread */
-        return false;
-    if (thread.memory == NULL)
-        thread.memory = meta_alloc(STACK_BYTES + TLS_BYTES);
-    if (thread.memory == NULL)
-        return false;
-    while (load_relaxed(&thread.alive) != 0) /* the last one is on its way out */
-        os_futex_wait(&thread.alive, load_relaxed(&thread.alive), 1);
-    /*
-     * Code of ours that runs in the thread uses no thread-local variable outside of debug builds; but the
-     * compiler may read the stack guard, and glibc's clone() its own fields, so there is a block for them: what
-     * lies above the thread pointer are its words for itself, what lies below the variables.
-     */
-    void **tls = (void **)(thread.memory + STACK_BYTES + TLS_BYTES / 2);
-    for (size_t i = 0; i < TLS_BYTES; i++)
-        thread.memory[STACK_BYTES + i] = 0;
-    tls[0] = tls[2] = tls;
-    int flags = CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD | CLONE_SYSVSEM |
-                CLONE_SETTLS | CLONE_PARENT_SETTID | CLONE_CHILD_CLEARTID;
-    return clone(run, thread.memory + STACK_BYTES, flags, NULL, &thread.alive, tls, &thread.alive) > 0;
-}
-
-static void start_locked(void)
-{
-    uint64_t all = ~(uint64_t)0, old;
-    os_syscall(SYS_rt_sigprocmask, SIG_SETMASK, (long)&all, (long)&old, sizeof(all), 0, 0);
-    thread.refused = !launch();
-    if (thread.refused)
-        atomic_store(&background_state, BACKGROUND_OFF);
-    os_syscall(SYS_rt_sigprocmask, SIG_SETMASK, (long)&old, 0, sizeof(all), 0, 0);
-}
-
 /* Starts the thread unless it runs. */
 static void start(void)
 {
     int saved = errno;
     lock_take(&thread.start_lock);
     int off = BACKGROUND_OFF;
-    if (atomic_compare_exchange_strong(&background_state, &off, BACKGROUND_ON))
-        start_locked();
+    if (atomic_compare_exchange_strong(&background_state, &off, BACKGROUND_ON)) {
+        thread.refused = !raw_thread_start(&thread.raw, run);
+        if (thread.refused)
+            atomic_store(&background_state, BACKGROUND_OFF);
+    }
     lock_give(&thread.start_lock);
     errno = saved;
 }
@@ -394,7 +360,7 @@ void background_fork_child(void)
 {
     lock_reset(&maintain.lock);
     store_relaxed(&thread.start_lock.state, 0);
-    store_relaxed(&thread.alive, 0);
+    raw_thread_forget(&thread.raw);
     store_relaxed(&thread.wake, 0);
     thread.refused = false;
     atomic_store(&background_state, BACKGROUND_OFF);

@@ -143,10 +143,8 @@ size_t evacuate_spans(uint32_t from, uint32_t n_spans, bool force, bool all)
     }
     if (n > 0)
         moved += move_out(first, n);
-    if (before == 0 && moved > 0) {
+    if (before == 0 && moved > 0)
         chunk_info(chunk)->aside_since = (uint32_t)os_now_ms();
-        chunk_info(chunk)->faults = 0;
-    }
     return moved;
 }
 

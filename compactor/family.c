@@ -64,14 +64,14 @@ void family_push(char *address, const char *contents, size_t pages)
     for (int i = 0; i < load_relaxed(&count); i++) {
         for (size_t done = 0; done < pages; done += BATCH)
             uffd_copy(&children[i].uffd, address + done * PAGE_BYTES, contents + done * PAGE_BYTES,
-                      min_size(pages - done, BATCH), result);
+                      min_size(pages - done, BATCH), 0, result);
     }
 }
 
 static bool send(struct child *child, char *address, const char *contents)
 {
     uint8_t result;
-    uffd_copy(&child->uffd, address, contents, 1, &result);
+    uffd_copy(&child->uffd, address, contents, 1, 0, &result);
     return result != UFFD_GONE;
 }
 

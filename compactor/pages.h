@@ -30,7 +30,7 @@
  *                          on the page was taken before the move, and the move orders the two.
  *             -> RESIDENT  no slot is in use: dropped, and its next touch finds zeros.
  *   PACKED    only a record is left.
- *             -> RESIDENT  a touch, or a neighbour's: put together in staging and moved in, or copied in.
+ *             -> RESIDENT  a touch, or a neighbour's: put together from its record and copied in.
  *             -> RESIDENT  its last slot was freed: record and all dropped.
  *             -> PACKED    a smaller record, when slots were freed.
  *
@@ -64,7 +64,6 @@ struct chunk {
     bool bulk;              /* everything is to come back */
     uint32_t aside_since;   /* in milliseconds, as far as they fit */
     uint16_t refused_until; /* the kernel refused to move its pages: in units of PAGES_TICK_MS */
-    uint16_t faults;        /* since its pages were moved out */
 };
 
 _Static_assert(sizeof(struct page) == PAGE_INFO_BYTES, "the arena's layout relies on it");

@@ -14,8 +14,9 @@ enum {
     REST_FIRST_MS = 4000,
     REST_LONGEST_MS = 300000,
     PRESSURE_MS = 10000,
-    CHURN_SHARE = 64, /* settled: less than one part in so many of what is live changed in a second */
-    FEW_RETURNS = 256 /* pages a look that are never too many */
+    CHURN_SHARE = 64,  /* settled: less than one part in so many of what is live changed in a second */
+    FEW_RETURNS = 256, /* pages a look that are never too many */
+    LOOK_SPANS = 256,  /* between looks for faults */
 };
 
 static struct {
@@ -88,7 +89,7 @@ static void scan(struct span_totals *totals, bool note)
         bool busy = span_look(span, totals, note);
         if (note && (busy || span_packable_bin(span) == 0))
             mark_changed(span);
-        if (note && span % 4096 == 0)
+        if (note && span % LOOK_SPANS == 0)
             service_breathe();
     }
 }

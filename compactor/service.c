@@ -1,5 +1,6 @@
 #include "service.h"
 
+#include "bulk.h"
 #include "conf.h"
 #include "fatal.h"
 #include "lock.h"
@@ -11,20 +12,12 @@
 #include "store.h"
 
 #include <string.h>
-#include <sys/mman.h>
-
-#ifndef MADV_POPULATE_WRITE
-#define MADV_POPULATE_WRITE 23
-#endif
 
 enum {
-    STAGING_PAGES = 64,
-    REFILL_PAGES = 16, /* at a time: a fault may be waiting */
-    QUEUE = 4096,      /* more than threads that are likely to wait at a time */
-    BULK_QUEUE = 1024,
-    FLOOD_MS = 50, /* so many faults in so short a time are a flood */
+    QUEUE = 4096, /* more than threads that are likely to wait at a time */
+    /* So many faults so soon after one another are a flood: the program does little but wait for pages. */
+    FLOOD_NS = 6000000,
     FLOOD_FAULTS = 64,
-    FLOOD_CHUNK = 4, /* and so many of one chunk a reason to expect the rest */
     HEAT_MAX = 10,
     GRACE_TICKS = 15000 / PAGES_TICK_MS, /* how long what came back stays at least */
 };
@@ -35,10 +28,6 @@ struct histogram service_stalls;
 
 static struct {
     struct lock lock;
-    /* Pages to put together in. Those from `next` to `ready` have memory, all zeros; moves take it away. */
-    char *staging;
-    uint32_t next, ready;
-    char *scratch; /* SERVICE_RUN pages: where staging is used up */
     /* Faults that were read while something else was under way. */
     struct uffd_event queue[QUEUE];
     uint32_t queued;
@@ -50,37 +39,22 @@ static struct {
     uint64_t quiet_at; /* nanoseconds: when it was last known that nothing had come */
     uint64_t flood_start;
     uint32_t flood_faults;
-    uint32_t bulk[BULK_QUEUE], bulk_first, bulk_end; /* chunks */
-    uint32_t bulk_page;
-    bool bulk_all;
-    uint32_t bulk_cursor; /* chunk */
+    bool flood;
 } service = {.lock = LOCK_INITIALIZER(LOCK_SERVICE)};
 
 _Static_assert(GRACE_TICKS << HEAT_MAX <= PAGES_TICKS_MOST, "");
 
 static const char zeros[SERVICE_RUN * PAGE_BYTES] __attribute__((aligned(4096)));
 
-bool service_init(void)
-{
-    if (service.staging == NULL)
-        service.staging = os_map((STAGING_PAGES + SERVICE_RUN) * PAGE_BYTES, PAGE_BYTES);
-    if (service.staging == NULL)
-        return false;
-    os_advise_no_huge(service.staging, (STAGING_PAGES + SERVICE_RUN) * PAGE_BYTES);
-    service.scratch = service.staging + STAGING_PAGES * PAGE_BYTES;
-    return true;
-}
+/* Where pages are put together. */
+static char scratch[SERVICE_RUN * PAGE_BYTES] __attribute__((aligned(4096)));
 
 void service_reset(void)
 {
     store_relaxed(&service.lock.state, 0);
-    os_purge(service.staging,
-             STAGING_PAGES * PAGE_BYTES); /* shared with the parent now: could not be moved */
-    service.next = service.ready = 0;
     service.queued = 0;
     memset(service.rung, 0, sizeof(service.rung));
-    service.bulk_first = service.bulk_end = 0;
-    service.bulk_all = false;
+    bulk_forget();
     service.leaving_pages = 0;
     service.pushing = false;
     os_purge(family_doorbell, BELL_PAGES * PAGE_BYTES);
@@ -101,9 +75,10 @@ static bool frozen(void)
 static void note_return(uint32_t page, bool touched)
 {
     struct page *p = page_info(page);
+    uint64_t now = service.quiet_at / 1000000; /* near enough */
     if (touched && p->heat < HEAT_MAX)
         p->heat++;
-    p->not_before = tick_after(os_now_ms(), touched ? GRACE_TICKS << p->heat : GRACE_TICKS);
+    p->not_before = tick_after(now, touched ? GRACE_TICKS << p->heat : GRACE_TICKS);
 }
 
 /* ---- bringing back ---- */
@@ -141,14 +116,16 @@ static bool bring_aside_otherwise(uint32_t page, enum uffd_result why)
 {
     uint8_t result = (uint8_t)why;
     if (why == UFFD_HOLE && !present(page_shadow(page))) {
-        /* It came back while all was frozen; or, after that, was given back to the system and is touched anew. */
-        always_assert(page_chunk(page)->unverified || present(page_address(page)));
+        /*
+         * It is back: since all was frozen, or just now, by a move that did not say so. If it is not at its address either,
+         * it was given back to the system after that and is touched anew.
+         */
         uffd_zero(&service_uffd, page_address(page), 1, &result);
         return true;
     }
     for (int tries = 0; result != UFFD_DONE && result != UFFD_OCCUPIED && tries < PATIENCE; tries++) {
         if (tries % 2 == 0)
-            uffd_copy(&service_uffd, page_address(page), page_shadow(page), 1, &result);
+            uffd_copy(&service_uffd, page_address(page), page_shadow(page), 1, 0, &result);
         else
             uffd_move(&service_uffd, page_address(page), page_shadow(page), 1, 0, &result);
     }
@@ -160,12 +137,11 @@ static bool bring_aside_otherwise(uint32_t page, enum uffd_result why)
 }
 
 /*
- * Moves pages in. The wake-up is apart: the thread that is woken often runs at once in place of this one, and then the time
- * that it takes until it is this one's turn again would count as the other's waiting.
+ * The wake-up is apart from what brings the pages: the thread that is woken often runs at once in place of this one, and then
+ * the time that it takes until it is this one's turn again would count as the other's waiting.
  */
-static void move_in(uint32_t first, void *from, uint32_t n, uint8_t *result)
+static void wake(uint32_t first, uint32_t n)
 {
-    uffd_move(&service_uffd, page_address(first), from, n, UFFD_DONTWAKE, result);
     service.woken_at = os_now_ns();
     uffd_wake(&service_uffd, page_address(first), n * PAGE_BYTES);
 }
@@ -185,7 +161,8 @@ static void bring_aside(uint32_t first, uint32_t n, uint32_t touched)
     service.leaving = first;
     service.leaving_pages = n; /* also to those that are born meanwhile: see pump() */
     push(first, n);
-    move_in(first, page_shadow(first), n, result);
+    uffd_move(&service_uffd, page_address(first), page_shadow(first), n, UFFD_DONTWAKE, result);
+    wake(first, n);
     for (uint32_t i = 0; i < n; i++) {
         if (result[i] == UFFD_DONE || bring_aside_otherwise(first + i, (enum uffd_result)result[i]))
             settle_present(first + i, touched);
@@ -193,49 +170,32 @@ static void bring_aside(uint32_t first, uint32_t n, uint32_t touched)
     service.leaving_pages = 0;
 }
 
-/* `n` zeroed pages to put pages together in; *moveable: their memory may be moved away. */
-static char *stage(uint32_t n, bool *moveable)
-{
-    if (service.next + n > STAGING_PAGES)
-        service.next = service.ready = 0;
-    *moveable = service.next + n <= service.ready;
-    if (*moveable) {
-        char *at = service.staging + service.next * PAGE_BYTES;
-        service.next += n;
-        return at;
-    }
-    memset(service.scratch, 0, n * PAGE_BYTES);
-    return service.scratch;
-}
-
 /* False if the page's address is not mapped, which nobody waits for. */
 static bool copy_in(uint32_t page, const char *contents)
 {
     uint8_t result = UFFD_REFUSED;
     for (int tries = 0; result != UFFD_DONE && result != UFFD_OCCUPIED && tries < PATIENCE; tries++)
-        uffd_copy(&service_uffd, page_address(page), contents, 1, &result);
+        uffd_copy(&service_uffd, page_address(page), contents, 1, 0, &result);
     return result == UFFD_DONE || result == UFFD_OCCUPIED || present(page_address(page));
 }
 
+/*
+ * Copies, because moving the scratch pages away would be dearer: each of the threads that run has to forget their translation,
+ * for which it is interrupted, and the page that the kernel takes for a copy is as new as the one that scratch would need.
+ */
 static void bring_packed(uint32_t first, uint32_t n, uint32_t touched)
 {
     uint8_t result[SERVICE_RUN];
-    bool moveable, left = false;
-    char *contents = stage(n, &moveable);
+    memset(scratch, 0, n * PAGE_BYTES);
     for (uint32_t i = 0; i < n; i++)
-        pack_unpack(page_info(first + i)->record, contents + i * PAGE_BYTES);
-    if (moveable)
-        move_in(first, contents, n, result);
-    else
-        uffd_copy(&service_uffd, page_address(first), contents, n, result);
+        pack_unpack(page_info(first + i)->record, scratch + i * PAGE_BYTES);
+    uffd_copy(&service_uffd, page_address(first), scratch, n, UFFD_DONTWAKE, result);
+    wake(first, n);
     for (uint32_t i = 0; i < n; i++) {
         bool here = result[i] == UFFD_DONE || result[i] == UFFD_OCCUPIED;
-        left |= moveable && result[i] != UFFD_DONE;
-        if (here || copy_in(first + i, contents + i * PAGE_BYTES))
+        if (here || copy_in(first + i, scratch + i * PAGE_BYTES))
             settle_present(first + i, touched);
     }
-    if (left) /* not clean any more */
-        os_purge(contents, n * PAGE_BYTES);
 }
 
 static void bring(uint32_t first, uint32_t n, enum page_state state, uint32_t touched)
@@ -260,12 +220,23 @@ void service_bring_back(uint32_t first, uint32_t n)
     }
 }
 
+bool service_try_bring_back(uint32_t first, uint32_t n)
+{
+    lock_take(&service.lock);
+    bool may = !frozen();
+    if (may)
+        service_bring_back(first, n);
+    lock_give(&service.lock);
+    return may;
+}
+
 /* ---- faults ---- */
 
 /* The pages around `page` in the same state, in an aligned group. */
 static void around(uint32_t page, uint32_t *first, uint32_t *end)
 {
-    uint32_t group = 1u << conf_get(CONF_compact_around), lo = page - page % group, hi = lo + group;
+    uint32_t group = (uint32_t)(service.flood ? SERVICE_RUN : 1 << conf_get(CONF_compact_around)),
+             lo = page - page % group, hi = lo + group;
     uint8_t state = page_info(page)->state;
     *first = page;
     *end = page + 1;
@@ -283,35 +254,36 @@ static void serve_fresh(uint32_t page)
     uint16_t populated = read_racy(span_info(page_span(page))->populated);
     while (end < span_end && populated >> end % SPAN_PAGES & 1 && page_info(end)->state == PAGE_RESIDENT)
         end++;
-    uffd_copy(&service_uffd, page_address(page), zeros, end - page, result);
+    uffd_copy(&service_uffd, page_address(page), zeros, end - page, 0, result);
     add_relaxed(&service_counters.fresh, 1);
-}
-
-static void queue_bulk(uint32_t chunk)
-{
-    if (chunk_info(chunk)->bulk || service.bulk_end - service.bulk_first == BULK_QUEUE)
-        return;
-    chunk_info(chunk)->bulk = true;
-    service.bulk[service.bulk_end++ % BULK_QUEUE] = chunk;
 }
 
 static void note_flood(uint32_t page, uint64_t now)
 {
-    if (now > service.flood_start + FLOOD_MS * 1000000ull) {
+    uint64_t since = now - service.flood_start;
+    if (since > FLOOD_NS) {
+        service.flood = service.flood_faults > FLOOD_FAULTS && since < 2 * FLOOD_NS;
         service.flood_start = now;
         service.flood_faults = 0;
     }
-    bool flood = ++service.flood_faults > FLOOD_FAULTS;
-    if (++page_chunk(page)->faults >= FLOOD_CHUNK && flood && !frozen())
-        queue_bulk(page / CHUNK_PAGES);
+    if (++service.flood_faults > FLOOD_FAULTS)
+        service.flood = true;
+    if (service.flood && !frozen())
+        bulk_want_chunk(page / CHUNK_PAGES);
 }
 
 static void serve_away(uint32_t page, uint64_t since)
 {
+    enum page_state state = (enum page_state)page_info(page)->state;
     uint32_t first, end;
     around(page, &first, &end);
     service.woken_at = 0;
-    bring(first, end - first, (enum page_state)page_info(page)->state, page);
+    if (state == PAGE_PACKED) { /* each costs a copy: the others when nobody waits for them */
+        bring(page, 1, state, page);
+        bulk_want_pages(first, end);
+    } else {
+        bring(first, end - first, state, page);
+    }
     uint64_t now = os_now_ns(), stall = (service.woken_at != 0 ? service.woken_at : now) - since;
     histogram_add(&service_stalls, stall);
     add_relaxed(&service_counters.faults, 1);
@@ -457,74 +429,6 @@ static bool next_away(char **address)
 }
 
 static const struct family_source source_of_children = {contents_for_child, next_away, pump};
-
-/* ---- in bulk ---- */
-
-void service_cancel_bulk(void)
-{
-    for (; service.bulk_first != service.bulk_end; service.bulk_first++)
-        chunk_info(service.bulk[service.bulk_first % BULK_QUEUE])->bulk = false;
-    service.bulk_page = 0;
-}
-
-void service_want_all(void)
-{
-    service.bulk_all = true;
-    service.bulk_cursor = 0;
-}
-
-static bool next_bulk_chunk(uint32_t *chunk)
-{
-    if (service.bulk_first != service.bulk_end) {
-        *chunk = service.bulk[service.bulk_first % BULK_QUEUE];
-        return true;
-    }
-    while (service.bulk_all && service.bulk_cursor < pages_chunks()) {
-        uint32_t next = service.bulk_cursor++;
-        if (chunk_info(next)->aside + chunk_info(next)->packed > 0) {
-            queue_bulk(next);
-            *chunk = next;
-            return true;
-        }
-    }
-    service.bulk_all = false;
-    return false;
-}
-
-bool service_bulk(void)
-{
-    uint32_t chunk;
-    if (frozen() || !next_bulk_chunk(&chunk))
-        return false;
-    lock_take(&service.lock);
-    if (!frozen()) {
-        service_bring_back(chunk * CHUNK_PAGES + service.bulk_page, SERVICE_RUN);
-        service.bulk_page += SERVICE_RUN;
-        if (service.bulk_page >= CHUNK_PAGES) {
-            service.bulk_page = 0;
-            service.bulk_first++;
-            chunk_info(chunk)->bulk = false;
-        }
-    }
-    lock_give(&service.lock);
-    return true;
-}
-
-/* ---- between faults ---- */
-
-bool service_refill(void)
-{
-    if (service.next == service.ready)
-        service.next = service.ready = 0;
-    if (service.ready == STAGING_PAGES)
-        return false;
-    size_t n = min_size(STAGING_PAGES - service.ready, REFILL_PAGES);
-    if (os_syscall(SYS_madvise, (long)(service.staging + service.ready * PAGE_BYTES), (long)(n * PAGE_BYTES),
-                   MADV_POPULATE_WRITE, 0, 0, 0) != 0)
-        return false;
-    service.ready += (uint32_t)n;
-    return service.ready < STAGING_PAGES;
-}
 
 bool service_verify(uint32_t chunk)
 {

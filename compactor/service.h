@@ -2,7 +2,8 @@
  * The fault service: brings pages back when they are touched.
  *
  * A touch of a page that is away is answered with the page and its neighbours in an aligned group, as far as they are in
- * the same state; if touches come in floods, with the whole chunk, the rest of it after the page itself. None of it takes a
+ * the same state; if touches come in floods, with the whole chunk. What has to be copied comes after the page itself, when
+ * nobody waits (bulk.h). None of it takes a
  * lock that a thread might hold while it touches memory: only the service's own, which fork's prepare handler passes through
  * so that no answer is half written down when the child is made.
  */
@@ -24,9 +25,6 @@ struct service_counters {
 extern HIDDEN struct uffd service_uffd;
 extern HIDDEN struct service_counters service_counters;
 extern HIDDEN struct histogram service_stalls;
-
-/* Allocates what the service needs. False if there is no memory. */
-bool service_init(void);
 
 /* Once service_uffd is open. */
 void service_start_family(void);
@@ -54,17 +52,8 @@ void service_bell_answer(enum bell bell);
 enum { SERVICE_RUN = 16 };
 void service_bring_back(uint32_t first, uint32_t n);
 
-/* Brings back some pages of chunks from which everything is to come back. Returns whether there was one. */
-bool service_bulk(void);
-
-/* Everything is to go: what was to come back in bulk is not any more. */
-void service_cancel_bulk(void);
-
-/* Has all of them come back. */
-void service_want_all(void);
-
-/* Makes staging ready again, a little at a time. Returns whether there is more to do. */
-bool service_refill(void);
+/* The same where the maintain lock is not held: not while anything is frozen, which makes it return false. */
+bool service_try_bring_back(uint32_t first, uint32_t n);
 
 /* Looks which pages of an unverified chunk are present. Nothing may be frozen. False if the system cannot say. */
 bool service_verify(uint32_t chunk);

@@ -117,7 +117,10 @@ static struct uffdio_range range_of(const void *addr, size_t size)
 long uffd_register(const struct uffd *u, void *addr, size_t size)
 {
     struct uffdio_register arg = {.range = range_of(addr, size), .mode = UFFDIO_REGISTER_MODE_MISSING};
-    return call(u, UFFDIO_REGISTER, &arg);
+    long ret = call(u, UFFDIO_REGISTER, &arg);
+    for (int tries = 1; ret == -ENOMEM && tries < PATIENCE; tries++)
+        ret = call(u, UFFDIO_REGISTER, &arg);
+    return ret;
 }
 
 long uffd_unregister(const struct uffd *u, void *addr, size_t size)
@@ -218,7 +221,8 @@ static long attempt(const struct batch *b, size_t first, size_t n)
         ret = call(b->u, UFFDIO_MOVE, &arg);
         progress = arg.move;
     } else if (b->way == COPY) {
-        struct uffdio_copy arg = {.dst = to, .src = from, .len = size};
+        mode |= b->flags & UFFD_DONTWAKE ? UFFDIO_COPY_MODE_DONTWAKE : 0;
+        struct uffdio_copy arg = {.dst = to, .src = from, .len = size, .mode = mode};
         ret = call(b->u, UFFDIO_COPY, &arg);
         progress = arg.copy;
     } else {
@@ -357,9 +361,10 @@ size_t uffd_move(const struct uffd *u, void *to, void *from, size_t pages, int f
     return fill_all(&b);
 }
 
-size_t uffd_copy(const struct uffd *u, void *to, const void *from, size_t pages, uint8_t *result)
+size_t uffd_copy(const struct uffd *u, void *to, const void *from, size_t pages, int flags, uint8_t *result)
 {
-    struct batch b = {.u = u, .way = COPY, .to = to, .from = from, .pages = pages, .result = result};
+    struct batch b = {
+        .u = u, .way = COPY, .flags = flags, .to = to, .from = from, .pages = pages, .result = result};
     return fill_all(&b);
 }
 

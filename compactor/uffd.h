@@ -82,14 +82,14 @@ enum { UFFD_DONTWAKE = 1, UFFD_ALLOW_HOLES = 2 };
 size_t uffd_move(const struct uffd *u, void *to, void *from, size_t pages, int flags, uint8_t *result);
 
 /*
- * Copies `pages` pages from this process's memory into the descriptor's process, and wakes. As uffd_move, but the source
- * stays; results are UFFD_DONE, UFFD_OCCUPIED (which wakes as well), UFFD_REFUSED and UFFD_GONE. Waits for memory as
+ * Copies `pages` pages from this process's memory into the descriptor's process. As uffd_move, but the source stays, and
+ * of the flags only UFFD_DONTWAKE has a meaning; results are UFFD_DONE, UFFD_OCCUPIED (which wakes as well), UFFD_REFUSED and UFFD_GONE. Waits for memory as
  * long as it takes: a thread that waits for its page has no other way out. The source's pages must all be there: if one
  * is absent from a registered range, the caller waits for itself.
  */
-size_t uffd_copy(const struct uffd *u, void *to, const void *from, size_t pages, uint8_t *result);
+size_t uffd_copy(const struct uffd *u, void *to, const void *from, size_t pages, int flags, uint8_t *result);
 
-/* Maps pages of zeros, as uffd_copy. */
+/* Maps pages of zeros, as uffd_copy, and wakes. */
 size_t uffd_zero(const struct uffd *u, void *to, size_t pages, uint8_t *result);
 
 /* Marks absent pages so that any access raises SIGBUS. Returns how many pages are marked, from the first on. */

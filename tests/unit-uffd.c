@@ -132,7 +132,7 @@ static void populate(char *base, size_t first, size_t n)
     static char source[PAGE_BYTES];
     for (size_t i = first; i < first + n; i++) {
         fill_page(source, id_of(i));
-        assert_int_equal(uffd_copy(&uffd, page_of(base, i), source, 1, result), 1);
+        assert_int_equal(uffd_copy(&uffd, page_of(base, i), source, 1, 0, result), 1);
     }
 }
 
@@ -177,7 +177,7 @@ static void bring_back(size_t i)
     }
     while (uffd_move(&uffd, page_of(zone, i), page_of(side, i), 1, 0, &r) == 0 && r != UFFD_OCCUPIED) {
         assert_int_not_equal(r, UFFD_HOLE);
-        if (uffd_copy(&uffd, page_of(zone, i), page_of(side, i), 1, &r) == 1) {
+        if (uffd_copy(&uffd, page_of(zone, i), page_of(side, i), 1, 0, &r) == 1) {
             madvise(page_of(side, i), PAGE_BYTES, MADV_DONTNEED);
             break;
         }
@@ -342,7 +342,7 @@ static void occupied_destinations(void **state)
     expect_pages(zone, 20, 1);
     expect_pages(side, 1, 19);
     expect_pages(side, 21, 43);
-    assert_int_equal(uffd_copy(&uffd, zone, side, 64, result), 62);
+    assert_int_equal(uffd_copy(&uffd, zone, side, 64, 0, result), 62);
     assert_int_equal(result[0], UFFD_OCCUPIED);
     assert_int_equal(result[20], UFFD_OCCUPIED);
     assert_int_equal(uffd_zero(&uffd, zone, 70, result), 6);
@@ -417,7 +417,7 @@ static void other_mappings_in_a_run(void **state)
     expect_results(77, 2, UFFD_REFUSED);
     populate(side, 76, 1);
     populate(side, 79, 1);
-    assert_int_equal(uffd_copy(&uffd, page_of(zone, 76), page_of(side, 76), 4, result), 2);
+    assert_int_equal(uffd_copy(&uffd, page_of(zone, 76), page_of(side, 76), 4, 0, result), 2);
     assert_int_equal(result[0], UFFD_OCCUPIED);
     expect_results(1, 2, UFFD_DONE);
     expect_pages(zone, 0, 512);
@@ -436,7 +436,7 @@ static void unmapped_and_unreadable_pages(void **state)
     munmap(page_of(zone, 5), PAGE_BYTES);
     populate(side, 0, 16);
     mprotect(page_of(side, 9), PAGE_BYTES, PROT_NONE);
-    assert_int_equal(uffd_copy(&uffd, zone, side, 16, result), 14);
+    assert_int_equal(uffd_copy(&uffd, zone, side, 16, 0, result), 14);
     assert_int_equal(result[5], UFFD_REFUSED);
     assert_int_equal(result[9], UFFD_REFUSED);
     assert_int_equal(uffd_move(&uffd, page_of(zone, 4), page_of(side, 4), 3, 0, result), 0);
@@ -633,7 +633,7 @@ static void occupied_pages_wake(void **state)
         usleep(10000);
         assert_false(touched);
         if (way == 0)
-            uffd_copy(&uffd, page, page_of(side, 10), 1, result);
+            uffd_copy(&uffd, page, page_of(side, 10), 1, 0, result);
         else if (way == 1)
             uffd_zero(&uffd, page, 1, result);
         else
@@ -665,7 +665,7 @@ static void serve_child(const struct uffd *child, pid_t pid, int *status)
             if (i == 100)
                 uffd_zero(child, event.addr, 1, result);
             else
-                uffd_copy(child, event.addr, page_of(side, i), 1, result);
+                uffd_copy(child, event.addr, page_of(side, i), 1, 0, result);
         }
     }
 }
@@ -685,7 +685,7 @@ static void children_are_served(uint64_t one_in)
     serve_child(&child, pid, &status);
     uffd_inject(0, 0);
     assert_int_equal(status, 0);
-    assert_int_equal(uffd_copy(&child, page_of(zone, 20), page_of(side, 2), 3, result), 0);
+    assert_int_equal(uffd_copy(&child, page_of(zone, 20), page_of(side, 2), 3, 0, result), 0);
     expect_results(0, 3, UFFD_GONE);
     assert_int_equal(uffd_move(&child, page_of(zone, 20), page_of(side, 2), 3, 0, result), 0);
     close(child.fd);
@@ -713,7 +713,7 @@ static void occupied_in_the_child(void **state)
     struct uffd child = {.pagemap = -1};
     populate(zone, 0, 4);
     pid_t pid = fork_serving(wait_for_kill, &child.fd);
-    assert_int_equal(uffd_copy(&child, page_of(zone, 2), page_of(zone, 0), 4, result), 2);
+    assert_int_equal(uffd_copy(&child, page_of(zone, 2), page_of(zone, 0), 4, 0, result), 2);
     expect_results(0, 2, UFFD_OCCUPIED);
     expect_results(2, 2, UFFD_DONE);
     expect_absent(zone, 4, 2); /* the child's copy is its own */
@@ -741,7 +741,7 @@ static void calls_during_a_fork(void **state)
         if (way == 0)
             uffd_move(&uffd, to, page_of(side, 0), 4, 0, result); /* busy since the fork */
         else if (way == 1)
-            assert_int_equal(uffd_copy(&uffd, to, page_of(side, 4), 4, result), 4);
+            assert_int_equal(uffd_copy(&uffd, to, page_of(side, 4), 4, 0, result), 4);
         else if (way == 2)
             assert_int_equal(uffd_zero(&uffd, to, 4, result), 4);
         else if (uffd.features & 1 << 14)
@@ -804,7 +804,7 @@ static void poison(void **state)
     assert_int_equal(result[0], UFFD_OCCUPIED);
     assert_int_equal(uffd_move(&uffd, side, page_of(zone, 5), 1, 0, result), 0);
     assert_int_equal(result[0], UFFD_REFUSED);
-    assert_int_equal(uffd_copy(&uffd, page_of(zone, 5), page_of(zone, 60), 1, result), 1);
+    assert_int_equal(uffd_copy(&uffd, page_of(zone, 5), page_of(zone, 60), 1, 0, result), 1);
     assert_true(page_is(page_of(zone, 5), id_of(60)));
     madvise(page_of(zone, 7), PAGE_BYTES, MADV_DONTNEED);
     assert_int_equal(uffd_zero(&uffd, page_of(zone, 6), 2, result), 1);
@@ -869,7 +869,7 @@ static void random_copy(size_t first, size_t n)
     n = min_size(n, 64);
     for (size_t i = 0; i < n; i++)
         fill_page(source + i * PAGE_BYTES, ++next_id);
-    size_t done = uffd_copy(&uffd, page_of(zone, first), source, n, result);
+    size_t done = uffd_copy(&uffd, page_of(zone, first), source, n, 0, result);
     for (size_t i = 0; i < n; i++) {
         if (at_zone[first + i] != 0) {
             assert_int_equal(result[i], UFFD_OCCUPIED);

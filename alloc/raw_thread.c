@@ -1,0 +1,53 @@
+#include "raw_thread.h"
+
+#include "meta.h"
+#include "os.h"
+
+#include <sched.h>
+#include <signal.h>
+
+enum { STACK_BYTES = 64 * 1024, TLS_BYTES = 16 * 1024 };
+
+/*
+ * Code of ours that runs in such a thread uses no thread-local variable outside of debug builds; but the compiler may
+ * read the stack guard, and glibc's clone() its own fields, so there is a block for them: what lies above the thread
+ * pointer are its words for itself, what lies below the variables.
+ */
+static void **clear_tls(char *block)
+{
+    void **tls = (void **)(block + TLS_BYTES / 2);
+    for (size_t i = 0; i < TLS_BYTES; i++)
+        block[i] = 0;
+    tls[0] = tls[2] = tls;
+    return tls;
+}
+
+static bool launch(struct raw_thread *thread, int (*run)(void *))
+{
+    if (thread->memory == NULL)
+        thread->memory = meta_alloc(STACK_BYTES + TLS_BYTES);
+    if (thread->memory == NULL)
+        return false;
+    for (int old; (old = load_relaxed(&thread->alive)) != 0;)
+        os_futex_wait(&thread->alive, old, 1);
+    void **tls = clear_tls(thread->memory + STACK_BYTES);
+    int flags = CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD | CLONE_SYSVSEM |
+                CLONE_SETTLS | CLONE_PARENT_SETTID | CLONE_CHILD_CLEARTID;
+    return clone(run, thread->memory + STACK_BYTES, flags, NULL, &thread->alive, tls, &thread->alive) > 0;
+}
+
+bool raw_thread_start(struct raw_thread *thread, int (*run)(void *))
+{
+    uint64_t all = ~(uint64_t)0, old;
+    if (THREAD_SANITIZER) /* it takes every thread for a pthread */
+        return false;
+    os_syscall(SYS_rt_sigprocmask, SIG_SETMASK, (long)&all, (long)&old, sizeof(all), 0, 0);
+    bool started = launch(thread, run);
+    os_syscall(SYS_rt_sigprocmask, SIG_SETMASK, (long)&old, 0, sizeof(all), 0, 0);
+    return started;
+}
+
+void raw_thread_forget(struct raw_thread *thread)
+{
+    store_relaxed(&thread->alive, 0);
+}
