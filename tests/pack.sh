@@ -5,7 +5,8 @@
 programs="pack-life pack-calls pack-memory pack-fork"
 
 # The case says itself where it hung, after 60 s.
-run() { within 90 env SINTER_CONF="$1" LD_PRELOAD="$SINTER_LIB" "$builddir/$2" "$3" >"$output" 2>&1; }
+wrapper=()
+run() { within 90 "${wrapper[@]}" env SINTER_CONF="$1" LD_PRELOAD="$SINTER_LIB" "$builddir/$2" "$3" >"$output" 2>&1; }
 
 output=$(mktemp "${TMPDIR:-/tmp}/sinter-test.XXXXXX") || exit 99
 trap 'rm -f "$output"' EXIT
@@ -37,7 +38,7 @@ table() {
   for program; do
     for case in $("$builddir/$program" list); do attempt "$conf" "$program" "$case"; done
   done
-  echo "${conf:-default}: $passed passed, $skipped skipped, $failures failed so far ($((SECONDS - begun)) s)"
+  echo "${conf:-default}${wrapper[*]:+, by ${wrapper[*]}}: $passed passed, $skipped skipped, $failures failed so far ($((SECONDS - begun)) s)"
 }
 
 if [ $# -ge 2 ]; then
@@ -63,5 +64,12 @@ else
   table "" $programs
   table compact:stress pack-calls pack-memory
   table "compact:stress,compact_inject:10,seed:$seed" pack-life
+fi
+
+# Without the events of forks everything comes back before each.
+if [ -z "${SINTER_CHECK_QUICK:-}" ] && setpriv --bounding-set -sys_ptrace true 2>/dev/null; then
+  wrapper=(setpriv --bounding-set -sys_ptrace --inh-caps -sys_ptrace)
+  table "" pack-fork
+  table "compact:stress,compact_inject:10,seed:$seed" pack-fork
 fi
 finish
