@@ -56,6 +56,7 @@
     X(compact_around, COUNT, 2, 0, 4, NULL, LIVE,                                                            \
       "pages that come back with one that is touched: an aligned group of 2 to the power of this")           \
     X(compact_pressure, SWITCH, 1, 0, 1, NULL, START, "pack at once when the system is short of memory")     \
+    X(compact_every, MILLIS, 1, 0, 3600000, NULL, LIVE, "for tests: time between passes of compact:stress")  \
     X(compact_inject, COUNT, 0, 0, 1000000, NULL, START,                                                     \
       "for tests: one in so many of the mover's system calls fails; 0: none")
 

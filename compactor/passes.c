@@ -17,7 +17,6 @@ enum {
     STEP_PACK = 64,    /* pages */
     BUSY_SHARE = 4,    /* so much less CPU time where the program is busy itself */
     BUSY_PERCENT = 30, /* of a CPU */
-    STRESS_MS = 1,     /* between passes of compact:stress */
     FROZEN_MS = 2,     /* until the next look */
 };
 
@@ -29,6 +28,7 @@ static struct {
     uint32_t cursor;      /* span */
     uint32_t pack_cursor; /* chunk */
     uint64_t pass_began;  /* ms */
+    uint64_t forced_at;   /* ms: the end of the last one by force */
     size_t moved;
     bool busy; /* the program uses CPU time */
     uint64_t cpu_seen, own_cpu_seen, seen_at;
@@ -142,9 +142,10 @@ static bool chunk_step(uint64_t now)
 }
 
 /* Everything that was asked for is done. */
-static void forced_done(void)
+static void forced_done(uint64_t now)
 {
     passes.force = false;
+    passes.forced_at = now;
     if (passes.called)
         service_bell_answer(BELL_COMPACT);
 }
@@ -161,7 +162,7 @@ static bool piece(uint64_t now)
     if (evacuate_clean_store())
         return true;
     if (passes.force) {
-        forced_done();
+        forced_done(now);
         return false;
     }
     return false;
@@ -178,6 +179,13 @@ static void look_at_load(void)
     passes.seen_at = now;
 }
 
+/* Milliseconds until the next pass of compact:stress. */
+static int64_t until_stress(uint64_t now)
+{
+    int64_t past = (int64_t)(now - passes.forced_at), every = conf_get(CONF_compact_every);
+    return past < every ? every - past : 0;
+}
+
 static void begin(uint64_t now)
 {
     bool looked = policy_look(now);
@@ -188,7 +196,7 @@ static void begin(uint64_t now)
     if (passes_called()) {
         policy_release();
         start_pass(true);
-    } else if (stress() && !passes.force && !policy_held()) {
+    } else if (stress() && !passes.force && !policy_held() && until_stress(now) == 0) {
         start_pass(true);
     } else if (looked && policy_start_pass(now)) {
         start_pass(false);
@@ -201,7 +209,7 @@ static int64_t pause_after(uint64_t now, bool more, uint64_t cpu_ns)
     if (passes.force || compact_asked())
         return 0;
     if (stress())
-        return STRESS_MS;
+        return until_stress(now);
     if (more) {
         uint64_t percent = max_size((size_t)conf_get(CONF_compact_cpu) / (passes.busy ? BUSY_SHARE : 1), 1);
         return (int64_t)(cpu_ns * (100 - percent) / percent / 1000000);

@@ -10,10 +10,11 @@ from common import MIB, OFF, SINTER, Failure, Runs, Section, bar, progress, stat
 KEYS, VALUE_BYTES = 400_000, 264
 REQUESTS, QUICK_REQUESTS = 400_000, 100_000  # of each kind
 IDLE_S = 15
-CASES = [  # title, share of the keys that is deleted, seconds before the load
-    ("sparse", 0.9, 0),
-    ("packed", 0.9, IDLE_S),
-    ("full", 0.0, 0),
+CASES = [  # title, share of the keys that is deleted, seconds before the load, a load before the one that is measured
+    ("sparse", 0.9, 0, False),
+    ("packed", 0.9, IDLE_S, False),
+    ("packed, 2nd load", 0.9, IDLE_S, True),
+    ("full", 0.0, 0, False),
 ]
 TESTS = ("set", "get")
 THROUGHPUT_BAR, LATENCY_BAR = 0.97, 1.1
@@ -22,8 +23,8 @@ THROUGHPUT_BAR, LATENCY_BAR = 0.97, 1.1
 class Case:
     """Keys inserted in random order, so that the hot ones, which have the lowest numbers, lie among the others."""
 
-    def __init__(self, title, deleted, idle, seed):
-        self.title, self.idle = title, idle
+    def __init__(self, title, deleted, idle, warm, seed):
+        self.title, self.idle, self.warm = title, idle, warm
         self.keys = redis.Keys([VALUE_BYTES] * KEYS)
         self.hot = int(KEYS * (1 - deleted)) // 10
         order = redis.random_order(range(KEYS), seed)
@@ -53,6 +54,8 @@ def run_once(programs, allocator, folder, case, requests):
         redis.set_all(server, case.sets)
         redis.delete_all(server, case.deletes)
         time.sleep(case.idle)
+        if case.warm:
+            load(programs[1], server, case.hot, requests)
         result = {"before": server.resident()}
         rates = load(programs[1], server, case.hot, requests)
         result["after"] = server.resident()
@@ -102,15 +105,15 @@ def run(context):
     kinds = [f"{kind.upper()}{what}" for kind in TESTS for what in ("/s", f" x {OFF}", " p99, ms", f" x {OFF}")]
     section = Section("redis, busy", [["keys: allocator", *kinds, "before, MiB", "after, MiB", "pages packed"]],
                       data=[])
-    for title, deleted, idle in CASES:
-        case = Case(title, deleted, idle, context.seed(0))
+    for title, deleted, idle, warm in CASES:
+        case = Case(title, deleted, idle, warm, context.seed(0))
         runs = measure_case(context, case, contestants, programs, requests, section.data)
         section.rows += [row(runs, case, one.name) for one in contestants]
         section.bars += bars_of(runs, case)
     section.remarks = [
         f"{KEYS:,} values of {VALUE_BYTES} B inserted in random order; sparse and packed: a random 90 % deleted. "
-        f"redis-benchmark begins at once, with packed {IDLE_S} s later: 50 clients, no pipeline, {requests:,} SET and "
-        "then as many GET on a hot tenth of the keys, which lies scattered over the heap. "
+        f"redis-benchmark begins at once, with packed {IDLE_S} s later, with 2nd load again after that: 50 clients, no "
+        f"pipeline, {requests:,} SET and then as many GET on a hot tenth of the keys, which lies scattered over the heap. "
         f"{context.rounds(7, 1)} interleaved rounds, ratios formed within a round. All keys outside the hot tenth were "
         "compared afterwards."]
     return section
