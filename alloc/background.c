@@ -56,6 +56,11 @@ bool background_is_caller(void)
     return id != 0 && id == (int)os_thread_id();
 }
 
+bool background_is_alive(void)
+{
+    return load_relaxed(&thread.raw.alive) != 0;
+}
+
 /* ---- the work ---- */
 
 static void breathe(void)

@@ -59,6 +59,9 @@ void background_sleep(int64_t ms);
 /* Is the caller the background thread? */
 bool background_is_caller(void);
 
+/* Has the thread been started, and not ended yet? */
+bool background_is_alive(void);
+
 /* sinter_compact() and sinter_restore(): 0 or a positive errno value. */
 int background_compact(void);
 int background_restore(void);

@@ -41,15 +41,12 @@ void mover_become(enum mover_state next)
     os_futex_wake(&mover.state, INT32_MAX);
 }
 
-void mover_wait_beyond(enum mover_state a, enum mover_state b, uint64_t most_ms)
+enum mover_state mover_wait_while(enum mover_state state)
 {
-    uint64_t end = os_now_ms() + most_ms;
-    for (uint64_t now = os_now_ms(); now < end; now = os_now_ms()) {
-        enum mover_state present = mover_state();
-        if (present != a && present != b)
-            return;
-        os_futex_wait(&mover.state, (int)present, (int64_t)(end - now));
-    }
+    enum { LOOK_MS = 100 };
+    while (mover_state() == state && background_is_alive())
+        os_futex_wait(&mover.state, (int)state, LOOK_MS);
+    return mover_state();
 }
 
 bool mover_is_here(void)
@@ -298,7 +295,7 @@ static bool want(void)
     if (mover_state() == IDLE) {
         atomic_store(&mover.wanted, true);
         if (background_run())
-            mover_wait_beyond(IDLE, IDLE, MOVER_START_MS);
+            mover_wait_while(IDLE);
     }
     return mover_is_here();
 }

@@ -22,8 +22,6 @@
 
 enum mover_state { IDLE, ACTIVE, UNAVAILABLE, INHERITED, READY, REFUSED, LEFT };
 
-enum { MOVER_START_MS = 5000 /* most time for the thread to come up */ };
-
 extern HIDDEN struct mover {
     _Atomic int state; /* a futex */
     _Atomic bool wanted;
@@ -44,8 +42,11 @@ static inline enum mover_state mover_state(void)
 
 void mover_become(enum mover_state next);
 
-/* Waits until the state is none of the two, at most so long. */
-void mover_wait_beyond(enum mover_state a, enum mover_state b, uint64_t most_ms);
+/*
+ * Waits while the state is this one; for as long as the thread lives, because on a machine with too much to do it may take
+ * any time until it runs. Returns the state.
+ */
+enum mover_state mover_wait_while(enum mover_state state);
 
 /* Is the caller in the process whose mover is active? Not so in a child that was made without fork(3). */
 bool mover_is_here(void);

@@ -13,7 +13,10 @@
 
 #include <signal.h>
 
-enum { PARENT_WAIT_MS = 200 /* for a child to take over */ };
+enum {
+    PARENT_WAIT_MS = 200, /* for a child to take over */
+    REGISTER_MS = 60000,  /* for the parent's mover to let go of the child's memory */
+};
 
 void takeover_prepare(void)
 {
@@ -23,7 +26,7 @@ void takeover_prepare(void)
         doorbell_ring(BELL_FORK);
     } else if (!uffd_may_read_forks()) {
         doorbell_ring(BELL_LEAVE);
-        mover_wait_beyond(ACTIVE, ACTIVE, MOVER_START_MS);
+        mover_wait_while(ACTIVE);
         return;
     }
     atomic_fetch_or(&family_frozen, FROZEN_FORK);
@@ -59,12 +62,12 @@ static void ring_parent(enum bell bell)
 /* The parent's mover closes the old descriptor just now; and there is no way back. */
 static void register_again(void *address, size_t size)
 {
-    uint64_t end = os_now_ms() + MOVER_START_MS;
+    uint64_t end = os_now_ms() + REGISTER_MS;
     long ret;
     while ((ret = uffd_register(&service_uffd, address, size)) != 0) {
         if (os_now_ms() > end)
             fatal("a child process cannot register its packed pages (error %ld)", -ret);
-        os_yield();
+        os_sleep(0);
     }
 }
 
@@ -87,12 +90,11 @@ int64_t takeover_step(void)
         mover.process = os_process_id();
         mover_become(mover.lack == UFFD_READY ? READY : REFUSED);
     }
-    mover_wait_beyond(READY, REFUSED, MOVER_START_MS);
-    if (mover_state() == LEFT) {
+    if (mover_wait_while(mover.lack == UFFD_READY ? READY : REFUSED) == LEFT) {
         register_inherited();
         mover_become(ACTIVE);
     }
-    return mover_state() == ACTIVE ? 0 : ENGINE_DONE;
+    return 0;
 }
 
 static void take_over(void)
@@ -102,12 +104,11 @@ static void take_over(void)
         chunk_info(chunk)->bulk = false;
     }
     atomic_store(&mover.state, INHERITED);
-    if (background_run())
-        mover_wait_beyond(INHERITED, INHERITED, MOVER_START_MS);
-    if (mover_state() == READY) {
+    if (background_run() && mover_wait_while(INHERITED) == READY) {
         ring_parent(BELL_TAKE_OVER);
         mover_become(LEFT);
-        mover_wait_beyond(LEFT, LEFT, MOVER_START_MS);
+        if (mover_wait_while(LEFT) != ACTIVE)
+            fatal("the thread that was to bring a child process's packed pages back has died");
     } else {
         if (mover.lack == UFFD_READY)
             mover.lack = UFFD_NO_RESOURCES; /* no thread */
