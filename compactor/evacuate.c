@@ -107,10 +107,9 @@ static size_t move_out(uint32_t first, uint32_t n)
 }
 
 /* The span's pages that are here and may go. */
-static uint16_t candidates(uint32_t span, bool force)
+static uint16_t candidates(uint32_t span, bool force, uint64_t now)
 {
     uint16_t pages = 0;
-    uint64_t now = os_now_ms();
     if (span_packable_bin(span) == 0 || (!force && span_is_busy(span)))
         return 0;
     for (uint32_t i = 0; i < SPAN_PAGES; i++) {
@@ -126,10 +125,11 @@ size_t evacuate_spans(uint32_t from, uint32_t n_spans, bool force, bool all)
     uint32_t most = all ? PAGE_BYTES : (uint32_t)(conf_get(CONF_compact_full) * (int64_t)PAGE_BYTES / 100),
              first = 0, n = 0, chunk = from / CHUNK_SPANS;
     size_t moved = 0, before = chunk_info(chunk)->aside;
+    uint64_t now = os_now_ms();
     if (chunk_info(chunk)->unverified && !service_verify(chunk))
         return 0;
     for (uint32_t span = from; span < from + n_spans; span++) {
-        uint16_t pages = candidates(span, force);
+        uint16_t pages = candidates(span, force, now);
         pages = pages != 0 ? span_pages_leave(span, pages, most) : 0;
         for (; pages != 0; pages &= (uint16_t)(pages - 1)) {
             uint32_t page = span * SPAN_PAGES + (uint32_t)__builtin_ctz(pages);
@@ -144,7 +144,7 @@ size_t evacuate_spans(uint32_t from, uint32_t n_spans, bool force, bool all)
     if (n > 0)
         moved += move_out(first, n);
     if (before == 0 && moved > 0)
-        chunk_info(chunk)->aside_since = (uint32_t)os_now_ms();
+        chunk_info(chunk)->aside_since = (uint32_t)now;
     return moved;
 }
 

@@ -386,6 +386,8 @@ bool service_drain(uint64_t since)
     while (family_has_children() && family_serve())
         any = true;
     lock_give(&service.lock);
+    if (any) /* a thread that is woken stays on this CPU if it was here last, even if another one is idle: it goes first */
+        os_yield();
     return any;
 }
 
