@@ -1,4 +1,5 @@
 #include "mover.h"
+
 #include "background.h"
 #include "bulk.h"
 #include "conf.h"
