@@ -1,4 +1,5 @@
-# PostgreSQL: initdb, queries whose answers are compared, pgbench and its balance.
+# PostgreSQL: initdb, queries whose answers are compared, pgbench and its balance. "postgresql.sh packed": with every page
+# packed all the time, in the server and its clients.
 . "$(dirname "$0")/lib.sh"
 
 bin=$(ls -d /usr/lib/postgresql/*/bin 2>/dev/null | sort -V | tail -n 1)
@@ -11,6 +12,13 @@ if [ "$(id -u)" = 0 ]; then # the server refuses to run as root
   chown postgres "$tmp"
   chmod 711 "$tmp"
   user=(runuser -u postgres --)
+fi
+patience=90
+if [ "${1:-}" = packed ]; then
+  export SINTER_CONF=compact:stress,compact_every:10,stats:json # of no effect without the library
+  patience=900
+  [ "$(id -u)" = 0 ] || skip "only root can give the server the capability that packing takes"
+  user=(setpriv --reuid postgres --regid postgres --init-groups --inh-caps +sys_ptrace --ambient-caps +sys_ptrace --)
 fi
 # A copy that the other user can read wherever the build is.
 cp "$SINTER_LIB" "$tmp/library.so"
@@ -40,8 +48,8 @@ chmod 644 "$tmp/queries.sql"
 run() {
   local variant=$1 data=$tmp/data.$1 as_user=(${user[@]+"${user[@]}"} env PGHOST="$tmp")
   [ "$variant" = plain ] || as_user+=(LD_PRELOAD="$tmp/library.so")
-  server_ctl() { within 60 "${as_user[@]}" "$bin/pg_ctl" -D "$data" -s -w "$@"; }
-  client() { within 90 "${as_user[@]}" "$@"; }
+  server_ctl() { within "$patience" "${as_user[@]}" "$bin/pg_ctl" -D "$data" -s -w "$@" 2>>"$tmp/ctl.log"; }
+  client() { within "$patience" "${as_user[@]}" "$@"; }
   client "$bin/initdb" -D "$data" --no-sync --locale=C -E UTF8 -A trust -U postgres >"$tmp/log" 2>&1 ||
     { tail "$tmp/log"; fail "$variant: initdb"; }
   server_ctl -l "$data/log" -o "-k $tmp -c listen_addresses='' -c fsync=off" start ||
@@ -58,6 +66,7 @@ run() {
   client "$bin/pgbench" -n -S -C -c 2 -t 40 -U postgres >"$tmp/log" 2>&1 || { tail "$tmp/log"; fail "$variant: pgbench -C"; }
   client "$bin/psql" -X -q -A -t -U postgres -c "select count(*), sum(delta) - (select sum(abalance) from pgbench_accounts),
     sum(delta) - (select sum(bbalance) from pgbench_branches) from pgbench_history" >>"$tmp/result.$variant" 2>&1
+  sed -i '/^{"version/d' "$tmp/result.$variant" # the clients' statistics
   server_ctl -m fast stop || fail "$variant: the server does not stop"
   servers=()
 }
@@ -65,5 +74,10 @@ run() {
 run plain
 run sinter
 grep -q '^1200|0|0$' "$tmp/result.plain" || { cat "$tmp/result.plain"; skip "PostgreSQL fails here without the library too"; }
+if [ "${1:-}" = packed ]; then
+  processes=$(grep -cE '"pages_packed": *[1-9]' "$tmp/data.sinter/log")
+  echo "$processes processes of the server packed pages"
+  [ "$processes" -gt 50 ] || fail "the server packed next to nothing"
+fi
 same PostgreSQL "$tmp/result.plain" "$tmp/result.sinter" || failures=1
 finish

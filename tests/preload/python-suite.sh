@@ -1,5 +1,6 @@
 # Python's own test suite, with malloc in place of Python's allocator for small objects. Modules that fail are run
-# again both ways: what passes plain must pass preloaded.
+# again both ways: what passes plain must pass preloaded. "python-suite.sh packed": all modules there are, with every page
+# packed all the time, which takes hours; "python-suite.sh MODULE": this module, compared.
 . "$(dirname "$0")/lib.sh"
 
 python=/usr/bin/python3 # Debian's, which its testsuite package belongs to
@@ -28,12 +29,19 @@ process_classes="WithProcessesTestQueue WithProcessesTestSharedMemory WithProces
 matching=
 for class in $process_classes; do matching="$matching -m $class"; done
 
+slower=1
+if [ "${1:-}" = packed ]; then
+  export SINTER_CONF=compact:stress,compact_every:50 # of no effect without the library
+  slower=20
+fi
+
 # regrtest VARIANT SECONDS ARGUMENTS...
 regrtest() {
   local variant=$1 seconds=$2
   shift 2
   mkdir -p "$tmp/scratch"
-  (cd "$tmp/scratch" && as "$variant" timeout --kill-after=5 "$seconds" $python -m test --timeout 90 "$@") 2>&1
+  (cd "$tmp/scratch" &&
+    as "$variant" timeout --kill-after=5 $((seconds * slower)) $python -m test --timeout $((90 * slower)) "$@") 2>&1
 }
 
 # The modules named under "N tests failed:" and the like.
@@ -70,8 +78,6 @@ compare() {
   return 1
 }
 
-[ -z "${1:-}" ] || { step "$1" compare "$1"; finish; }
-
 run_all() {
   local log=$tmp/$1.log module
   shift
@@ -82,6 +88,12 @@ run_all() {
     step "$module, which failed preloaded, compared" compare "$module"
   done
 }
-run_all modules $modules
-run_all processes $matching $process_modules
+case ${1:-} in
+  packed) run_all everything ;;
+  ?*) step "$1" compare "$1" ;;
+  *)
+    run_all modules $modules
+    run_all processes $matching $process_modules
+    ;;
+esac
 finish
