@@ -67,7 +67,7 @@ static void register_again(void *address, size_t size)
     while ((ret = uffd_register(&service_uffd, address, size)) != 0) {
         if (os_now_ms() > end)
             fatal("a child process cannot register its packed pages (error %ld)", -ret);
-        os_sleep(0);
+        os_yield();
     }
 }
 
