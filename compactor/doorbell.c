@@ -5,17 +5,21 @@
 
 static struct lock locks[BELL_PAGES];
 
-/* The page must be absent before the touch, which mlockall(2) may have changed. */
+/* Makes the page absent, whatever mlockall(2) has done. */
+static void clear(enum bell bell)
+{
+    os_unlock_pages(family_bell(bell), PAGE_BYTES);
+    os_purge(family_bell(bell), PAGE_BYTES);
+}
+
 void doorbell_ring(enum bell bell)
 {
-    char *page = family_bell(bell);
     atomic_store(&family_calls[bell], true);
     while (atomic_load(&family_calls[bell])) {
-        os_unlock_pages(page, PAGE_BYTES);
-        os_purge(page, PAGE_BYTES);
-        *(volatile char *)page;
+        clear(bell);
+        *(volatile char *)family_bell(bell);
     }
-    os_purge(page, PAGE_BYTES);
+    clear(bell);
 }
 
 void doorbell_call(enum bell bell)
@@ -24,6 +28,12 @@ void doorbell_call(enum bell bell)
     lock_take(&locks[bell]);
     doorbell_ring(bell);
     lock_give(&locks[bell]);
+}
+
+void doorbell_prepare(void)
+{
+    clear(BELL_TAKE_OVER);
+    clear(BELL_GIVE_ALL);
 }
 
 void doorbell_forget(void)

@@ -13,6 +13,9 @@ void doorbell_ring(enum bell bell);
 /* The same on any number of threads. */
 void doorbell_call(enum bell bell);
 
+/* Before a fork: what the child rings must be absent. */
+void doorbell_prepare(void);
+
 /* In the child of a fork: no thread calls. */
 void doorbell_forget(void);
 

@@ -12,7 +12,6 @@ struct child {
     uint64_t born; /* milliseconds */
     bool expected; /* by a thread in its parent handler */
     bool all;      /* gets everything */
-    bool ring;     /* and waits at its doorbell for that */
     char *given;   /* what lies below has been given */
 };
 
@@ -96,7 +95,7 @@ static bool send_away(struct child *child, char *address)
 static void at_doorbell(struct child *child, enum bell bell)
 {
     if (bell == BELL_GIVE_ALL) {
-        child->all = child->ring = true;
+        child->all = true;
         child->given = NULL;
         return;
     }
@@ -153,8 +152,10 @@ static bool give(struct child *child)
     }
     if (more && here)
         return true;
-    if (here && child->ring)
+    if (here) { /* it may come to its doorbell later than this: both say then that it may go on */
         answer(child, BELL_GIVE_ALL);
+        answer(child, BELL_TAKE_OVER);
+    }
     leave(child);
     return false;
 }

@@ -14,7 +14,8 @@
  *               closes the child's descriptor. Only then can the child's mover register the child's memory. The handler's
  *               thread, the only one of the child, touches no page meanwhile, and has all signals blocked.
  *               A child that cannot have a descriptor of its own touches BELL_GIVE_ALL and gets all pages instead.
- *   the parent  waits, in its handler, for that, but not for ever.
+ *   the parent  waits, in its handler, for that, but not for ever. A child that is not heard of for the time of a grace is
+ *               given all pages, and both answers: it may take over whenever it comes to that.
  *
  * A child made otherwise (clone(2) without CLONE_VM, _Fork(3)) runs no handlers. After a grace in which most of them
  * call execve(2) or exit, it is given all pages.

@@ -57,7 +57,6 @@ void service_reset(void)
     bulk_forget();
     service.leaving_pages = 0;
     service.pushing = false;
-    os_purge(family_doorbell, BELL_PAGES * PAGE_BYTES);
 }
 
 void service_pass(void)

@@ -14,8 +14,8 @@
 #include <signal.h>
 
 enum {
-    PARENT_WAIT_MS = 200, /* for a child to take over */
-    REGISTER_MS = 60000,  /* for the parent's mover to let go of the child's memory */
+    PARENT_WAIT_MS = 5000, /* for a child to take over */
+    REGISTER_MS = 60000,   /* for the parent's mover to let go of the child's memory */
 };
 
 void takeover_prepare(void)
@@ -29,6 +29,7 @@ void takeover_prepare(void)
         mover_wait_while(ACTIVE);
         return;
     }
+    doorbell_prepare();
     atomic_fetch_or(&family_frozen, FROZEN_FORK);
     service_pass();
 }
