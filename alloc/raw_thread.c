@@ -1,6 +1,5 @@
 #include "raw_thread.h"
 
-#include "meta.h"
 #include "os.h"
 
 #include <sched.h>
@@ -24,8 +23,8 @@ static void **clear_tls(char *block)
 
 static bool launch(struct raw_thread *thread, int (*run)(void *))
 {
-    if (thread->memory == NULL)
-        thread->memory = meta_alloc(STACK_BYTES + TLS_BYTES);
+    if (thread->memory == NULL) /* takes no lock: a thread that forks may hold it and wait for the caller */
+        thread->memory = os_map(STACK_BYTES + TLS_BYTES, PAGE_BYTES);
     if (thread->memory == NULL)
         return false;
     for (int old; (old = load_relaxed(&thread->alive)) != 0;)
