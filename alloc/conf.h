@@ -81,6 +81,12 @@ enum { COMPACT_OFF, COMPACT_ON, COMPACT_STRESS };
 /* The words of option `thp`. */
 enum { THP_AUTO, THP_ALWAYS, THP_NEVER };
 
+/* Does a test have all pages packed all the time? */
+static inline bool conf_compact_stress(void)
+{
+    return conf_get(CONF_compact) == COMPACT_STRESS;
+}
+
 /*
  * Reads the program's own string, then the environment; each unknown key and bad value is one line on stderr,
  * and the rest counts. `environment` is the value of SINTER_CONF; both may be NULL.

@@ -5,6 +5,7 @@
 #include <linux/futex.h>
 #include <linux/membarrier.h>
 #include <sched.h>
+#include <signal.h>
 #include <sys/mman.h>
 #include <sys/random.h>
 #include <sys/resource.h>
@@ -165,6 +166,13 @@ void os_sleep(int64_t ms)
 {
     static _Atomic int never;
     os_futex_wait(&never, 0, ms);
+}
+
+uint64_t os_block_signals(uint64_t set)
+{
+    uint64_t old = 0;
+    os_syscall(SYS_rt_sigprocmask, SIG_SETMASK, (long)&set, (long)&old, sizeof(set), 0, 0);
+    return old;
 }
 
 void os_yield(void)

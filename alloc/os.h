@@ -85,6 +85,9 @@ long os_thread_id(void);
 void os_futex_wait(_Atomic int *word, int value, int64_t ms);
 void os_futex_wake(_Atomic int *word, int count);
 
+/* Sets the calling thread's blocked signals, one bit a signal; returns those that were. */
+uint64_t os_block_signals(uint64_t set);
+
 void os_yield(void);
 
 /* Sleeps for `ms` milliseconds. */

@@ -3,7 +3,6 @@
 #include "os.h"
 
 #include <sched.h>
-#include <signal.h>
 
 enum { STACK_BYTES = 64 * 1024, TLS_BYTES = 16 * 1024 };
 
@@ -37,12 +36,11 @@ static bool launch(struct raw_thread *thread, int (*run)(void *))
 
 bool raw_thread_start(struct raw_thread *thread, int (*run)(void *))
 {
-    uint64_t all = ~(uint64_t)0, old;
     if (THREAD_SANITIZER) /* it takes every thread for a pthread */
         return false;
-    os_syscall(SYS_rt_sigprocmask, SIG_SETMASK, (long)&all, (long)&old, sizeof(all), 0, 0);
+    uint64_t old = os_block_signals(~(uint64_t)0);
     bool started = launch(thread, run);
-    os_syscall(SYS_rt_sigprocmask, SIG_SETMASK, (long)&old, 0, sizeof(all), 0, 0);
+    os_block_signals(old);
     return started;
 }
 

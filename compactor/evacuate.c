@@ -27,11 +27,6 @@ enum {
 
 struct evacuate_counters evacuate_counters;
 
-static bool frozen(void)
-{
-    return atomic_load(&family_frozen) != 0;
-}
-
 /* ---- moving out ---- */
 
 static bool shadow_ready(uint32_t chunk)
@@ -87,7 +82,7 @@ static size_t move_out(uint32_t first, uint32_t n)
 {
     uint8_t result[RUN_PAGES];
     size_t moved = 0;
-    bool ready = !frozen() && shadow_ready(first / CHUNK_PAGES);
+    bool ready = !family_is_frozen() && shadow_ready(first / CHUNK_PAGES);
     if (ready)
         uffd_move(&service_uffd, page_shadow(first), page_address(first), n, UFFD_DONTWAKE, result);
     for (uint32_t i = 0; i < n; i++) {
@@ -221,7 +216,7 @@ enum evacuate_result evacuate_pack(uint32_t chunk, uint32_t most)
     for (uint32_t done = 0; page < end && c->aside > 0; page++) {
         if (page_info(page)->state != PAGE_ASIDE)
             continue;
-        if (frozen() || c->unverified || done == most)
+        if (family_is_frozen() || c->unverified || done == most)
             return EVACUATE_INTERRUPTED;
         if (!pack(page)) {
             bring_back_all(chunk);
@@ -244,7 +239,7 @@ void evacuate_shrink(uint32_t chunk)
     if (c->unverified && !service_verify(chunk))
         return;
     c->changed = false;
-    for (uint32_t done = 0; page < end && c->packed > 0 && !frozen(); page++) {
+    for (uint32_t done = 0; page < end && c->packed > 0 && !family_is_frozen(); page++) {
         struct page *p = page_info(page);
         if (p->state != PAGE_PACKED)
             continue;
@@ -265,5 +260,5 @@ static void record_moved(uint32_t page, uint32_t record)
 
 bool evacuate_clean_store(void)
 {
-    return !frozen() && store_clean(record_moved);
+    return !family_is_frozen() && store_clean(record_moved);
 }

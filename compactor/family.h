@@ -31,6 +31,11 @@ enum { FROZEN_FORK = 1, FROZEN_CHILDREN = 2 };
 /* Not 0: nothing that is written down about pages may change. */
 extern HIDDEN _Atomic int family_frozen;
 
+static inline bool family_is_frozen(void)
+{
+    return atomic_load(&family_frozen) != 0;
+}
+
 /* Pages of the doorbell, a mapping of its own that is registered: a touch is a call of the mover. */
 enum bell {
     /* Rung in the mover's own process: pack everything, bring everything back (for good, or for a fork), see to children. */

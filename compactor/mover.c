@@ -55,16 +55,6 @@ bool mover_is_here(void)
     return mover_state() == ACTIVE && mover.process == os_process_id();
 }
 
-static bool stress(void)
-{
-    return conf_get(CONF_compact) == COMPACT_STRESS;
-}
-
-static bool frozen(void)
-{
-    return atomic_load(&family_frozen) != 0;
-}
-
 /* ---- starting ---- */
 
 static void open_pressure(void)
@@ -139,7 +129,7 @@ static void activate(void)
 static int64_t watch(uint64_t now)
 {
     policy_look(now);
-    if (load_relaxed(&mover.wanted) || stress() || policy_start_pass(now)) {
+    if (load_relaxed(&mover.wanted) || conf_compact_stress() || policy_start_pass(now)) {
         activate();
         return 0;
     }
@@ -158,7 +148,7 @@ static int64_t step(uint64_t now)
     case IDLE:
         return conf_get(CONF_compact) != COMPACT_OFF ? watch(now) : ENGINE_DONE;
     case ACTIVE:
-        return frozen() || restoring() ? 1 : passes_work(now);
+        return family_is_frozen() || restoring() ? 1 : passes_work(now);
     case UNAVAILABLE:
         return ENGINE_DONE;
     default:
@@ -196,7 +186,7 @@ static bool restore_step(void)
         mover.restoring = true;
         bulk_want_all();
     }
-    if (bulk_step() || frozen())
+    if (bulk_step() || family_is_frozen())
         return true;
     mover.restoring = false;
     if (service_bell_rung(BELL_RESTORE))
@@ -260,10 +250,10 @@ static void wait_serving(int64_t ms)
     do {
         bool expecting = mover.expecting && now < mover.answered_at + SPIN_NS;
         bool more = aside_work();
-        if (expecting)
-            os_yield();
-        else
+        if (!expecting)
             sleep_polling(more ? 0 : family_has_children() ? 1 : (int64_t)((end - now + 999999) / 1000000));
+        else if (!more)
+            os_yield();
         if (mover_state() != ACTIVE)
             return;
         now = os_now_ns();
@@ -369,6 +359,6 @@ __attribute__((constructor(101))) static void plug(void)
 {
     background_plug(&engine);
     heap_init();
-    if (stress())
+    if (conf_compact_stress())
         background_run();
 }

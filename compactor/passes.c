@@ -34,16 +34,6 @@ static struct {
     uint64_t cpu_seen, own_cpu_seen, seen_at;
 } passes;
 
-static bool stress(void)
-{
-    return conf_get(CONF_compact) == COMPACT_STRESS;
-}
-
-static bool frozen(void)
-{
-    return atomic_load(&family_frozen) != 0;
-}
-
 static bool compact_asked(void)
 {
     return service_bell_rung(BELL_COMPACT);
@@ -102,7 +92,7 @@ static void pass_step(uint64_t now)
     if (span < pages_limit / SPAN_PAGES) {
         passes.cursor += STEP_SPANS;
         if (takes_part(chunk_info(span / CHUNK_SPANS), now))
-            passes.moved += evacuate_spans(span, STEP_SPANS, passes.force, stress());
+            passes.moved += evacuate_spans(span, STEP_SPANS, passes.force, conf_compact_stress());
         return;
     }
     passes.in_pass = false;
@@ -196,7 +186,7 @@ static void begin(uint64_t now)
     if (passes_called()) {
         policy_release();
         start_pass(true);
-    } else if (stress() && !passes.force && !policy_held() && until_stress(now) == 0) {
+    } else if (conf_compact_stress() && !passes.force && !policy_held() && until_stress(now) == 0) {
         start_pass(true);
     } else if (looked && policy_start_pass(now)) {
         start_pass(false);
@@ -208,7 +198,7 @@ static int64_t pause_after(uint64_t now, bool more, uint64_t cpu_ns)
 {
     if (passes.force || compact_asked())
         return 0;
-    if (stress())
+    if (conf_compact_stress())
         return until_stress(now);
     if (more) {
         uint64_t percent = max_size((size_t)conf_get(CONF_compact_cpu) / (passes.busy ? BUSY_SHARE : 1), 1);
@@ -223,11 +213,11 @@ int64_t passes_work(uint64_t now)
     uint64_t start = os_thread_cpu_ns(), used = 0;
     bool more = true;
     begin(now);
-    while (more && !frozen() && used < STEP_NS) {
+    while (more && !family_is_frozen() && used < STEP_NS) {
         more = piece(now);
         service_breathe();
         used = os_thread_cpu_ns() - start;
     }
     store_relaxed(&passes.cpu_ns, start + used);
-    return frozen() ? FROZEN_MS : pause_after(now, more, used);
+    return family_is_frozen() ? FROZEN_MS : pause_after(now, more, used);
 }

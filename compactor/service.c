@@ -16,7 +16,7 @@
 enum {
     QUEUE = 4096, /* more than threads that are likely to wait at a time */
     /* So many faults so soon after one another are a flood: the program does little but wait for pages. */
-    FLOOD_NS = 6000000,
+    FLOOD_NS = 12000000,
     FLOOD_FAULTS = 64,
     HEAT_MAX = 10,
     GRACE_TICKS = 15000 / PAGES_TICK_MS, /* how long what came back stays at least */
@@ -65,11 +65,6 @@ void service_pass(void)
     lock_give(&service.lock);
 }
 
-static bool frozen(void)
-{
-    return atomic_load(&family_frozen) != 0;
-}
-
 /* The page is here again. One that was touched waits twice as long as the last time before it may go again. */
 static void note_return(uint32_t page, bool touched)
 {
@@ -86,7 +81,7 @@ static void note_return(uint32_t page, bool touched)
 static void settle_present(uint32_t page, uint32_t touched)
 {
     struct page *p = page_info(page);
-    if (frozen()) {
+    if (family_is_frozen()) {
         page_chunk(page)->unverified = true;
         return;
     }
@@ -222,7 +217,7 @@ void service_bring_back(uint32_t first, uint32_t n)
 bool service_try_bring_back(uint32_t first, uint32_t n)
 {
     lock_take(&service.lock);
-    bool may = !frozen();
+    bool may = !family_is_frozen();
     if (may)
         service_bring_back(first, n);
     lock_give(&service.lock);
@@ -267,7 +262,7 @@ static void note_flood(uint32_t page, uint64_t now)
     }
     if (++service.flood_faults > FLOOD_FAULTS)
         service.flood = true;
-    if (service.flood && !frozen())
+    if (service.flood && !family_is_frozen())
         bulk_want_chunk(page / CHUNK_PAGES);
 }
 
@@ -385,7 +380,11 @@ bool service_drain(uint64_t since)
     while (family_has_children() && family_serve())
         any = true;
     lock_give(&service.lock);
-    if (any) /* a thread that is woken stays on this CPU if it was here last, even if another one is idle: it goes first */
+    /*
+     * A thread that is woken stays on this CPU if it was here last, even if another one is idle: it goes first. But not in
+     * a flood, which is over the sooner the more of this CPU is had for bringing back the rest.
+     */
+    if (any && !service.flood)
         os_yield();
     return any;
 }

@@ -11,8 +11,6 @@
 #include "passes.h"
 #include "service.h"
 
-#include <signal.h>
-
 enum {
     PARENT_WAIT_MS = 5000, /* for a child to take over */
     REGISTER_MS = 60000,   /* for the parent's mover to let go of the child's memory */
@@ -46,11 +44,6 @@ void takeover_parent_wait(void)
 {
     if (mover_is_here())
         family_wait(PARENT_WAIT_MS);
-}
-
-static void mask_signals(uint64_t set, uint64_t *old)
-{
-    os_syscall(SYS_rt_sigprocmask, SIG_SETMASK, (long)&set, (long)old, sizeof(set), 0, 0);
 }
 
 /* Rings in the child; the parent's mover answers. */
@@ -136,13 +129,12 @@ void takeover_child(void)
         mover_become(UNAVAILABLE);
         return;
     }
-    uint64_t old;
-    mask_signals(~(uint64_t)0, &old);
+    uint64_t old = os_block_signals(~(uint64_t)0);
     service_reset();
     service_uffd.fd = -1;
     if (mover.reports_forks)
         take_over();
     else
         mover_start_over(IDLE);
-    mask_signals(old, NULL);
+    os_block_signals(old);
 }

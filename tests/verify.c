@@ -31,7 +31,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { SHARDS = 64, MAX_THREADS = 64, MAX_CHILDREN = 3, HANG_SECONDS = 120, MAX_PRESSURE = 4096 };
+enum { SHARDS = 64, MAX_THREADS = 64, MAX_CHILDREN = 3, HANG_SECONDS = 180, MAX_PRESSURE = 4096 };
 
 struct object {
     unsigned char *p;
@@ -418,7 +418,7 @@ static void have_child(unsigned number, int generations)
 __attribute__((noreturn)) static void live_as_child(unsigned number, int generations)
 {
     pthread_t t[2];
-    alarm(HANG_SECONDS);
+    alarm((unsigned)(HANG_SECONDS * (1 + generations))); /* it waits for its children, and they for theirs */
     if (number % 2)
         check_all("in a child, at once");
     unlock_all();
@@ -457,7 +457,7 @@ static void reap(bool all)
 /* Those that nobody waits for. */
 static void await_orphans(void)
 {
-    for (int i = 0; i < HANG_SECONDS * 100 && family->running != 0; i++)
+    for (int i = 0; i < HANG_SECONDS * 300 && family->running != 0; i++)
         pause_us(10000);
     if (family->running != 0)
         fail("%u orphans did not come to their end", family->running);
