@@ -244,9 +244,14 @@ static void note_fault(uint64_t now)
         idle_poll_expect(service_last_thread(), now + SPIN_NS);
 }
 
+/*
+ * Threads that were woken go first; but a flood is over the sooner the more of this CPU is had for bringing back the rest, and
+ * then it is enough that they do before anything else is done.
+ */
 static void wait_serving(int64_t ms)
 {
     uint64_t now = os_now_ns(), end = now + (uint64_t)ms * 1000000;
+    bool owed = false;
     do {
         bool expecting = mover.expecting && now < mover.answered_at + SPIN_NS;
         bool more = aside_work();
@@ -257,9 +262,15 @@ static void wait_serving(int64_t ms)
         if (mover_state() != ACTIVE)
             return;
         now = os_now_ns();
-        if (service_drain(now))
+        if (service_drain(now)) {
             note_fault(now = os_now_ns());
+            owed = service_is_flooded();
+            if (!owed)
+                os_yield();
+        }
     } while (now < end && !passes_called());
+    if (owed)
+        os_yield();
 }
 
 static void wait(int64_t ms)

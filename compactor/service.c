@@ -380,12 +380,6 @@ bool service_drain(uint64_t since)
     while (family_has_children() && family_serve())
         any = true;
     lock_give(&service.lock);
-    /*
-     * A thread that is woken stays on this CPU if it was here last, even if another one is idle: it goes first. But not in
-     * a flood, which is over the sooner the more of this CPU is had for bringing back the rest.
-     */
-    if (any && !service.flood)
-        os_yield();
     return any;
 }
 
@@ -394,10 +388,15 @@ uint32_t service_last_thread(void)
     return service.last_thread;
 }
 
+bool service_is_flooded(void)
+{
+    return service.flood;
+}
+
 void service_breathe(void)
 {
-    if (service_uffd.fd >= 0)
-        service_drain(service.quiet_at);
+    if (service_uffd.fd >= 0 && service_drain(service.quiet_at))
+        os_yield();
 }
 
 /* ---- what children are served from ---- */

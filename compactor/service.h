@@ -41,8 +41,14 @@ bool service_drain(uint64_t since);
 /* Whose fault was answered last, 0 if that is not known. */
 uint32_t service_last_thread(void);
 
-/* The same between pieces of other work. */
+/*
+ * The same between pieces of other work. A thread that is woken stays on this CPU if it was here last, even if another one is
+ * idle: it goes first, before its page can be packed again.
+ */
 void service_breathe(void);
+
+/* The program does little but wait for pages. */
+bool service_is_flooded(void);
 
 /* Has this page of the doorbell been touched in this process? Answering forgets that. */
 bool service_bell_rung(enum bell bell);
