@@ -56,6 +56,11 @@ bool background_is_caller(void)
     return id != 0 && id == (int)os_thread_id();
 }
 
+bool fatal_in_own_thread(void)
+{
+    return background_is_caller();
+}
+
 bool background_is_alive(void)
 {
     return load_relaxed(&thread.raw.alive) != 0;

@@ -1,6 +1,5 @@
 #include "fatal.h"
 
-#include "background.h"
 #include "fmt.h"
 #include "os.h"
 
@@ -13,12 +12,12 @@
 #endif
 
 /*
- * Writes to the program's stderr. The background thread may have a descriptor table of its own, in which that is something
+ * Writes to the program's stderr. A thread of the library's own may have a descriptor table of its own, in which that is something
  * else: it borrows the one that the rest of the process has now, and keeps none, for whoever waits for its end.
  */
 static void write_stderr(const char *line, size_t length)
 {
-    if (!background_is_caller()) {
+    if (!fatal_in_own_thread()) {
         os_write(2, line, length);
         return;
     }
@@ -32,10 +31,10 @@ static void write_stderr(const char *line, size_t length)
         os_syscall(SYS_close, process, 0, 0, 0, 0, 0);
 }
 
-/* abort(3) needs a thread that libc knows. */
+/* abort(3) needs a thread that libc knows, and to have its signals. */
 static _Noreturn void die(void)
 {
-    if (!background_is_caller())
+    if (!fatal_in_own_thread())
         abort();
     os_syscall(SYS_kill, os_process_id(), SIGABRT, 0, 0, 0, 0);
     for (int tries = 0; tries < 100; tries++) /* the program's handler may be at work */

@@ -12,4 +12,7 @@ void warning(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /* The same, then abort(). */
 _Noreturn void fatal(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
+/* Each library's own: is the caller one of its threads, which may have descriptors of their own? */
+bool fatal_in_own_thread(void);
+
 #endif

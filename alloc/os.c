@@ -15,6 +15,10 @@
 #define MAP_FIXED_NOREPLACE 0x100000
 #endif
 
+#ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_WRITE 23
+#endif
+
 static long sys_mmap(void *addr, size_t size, int prot, int flags)
 {
     return os_syscall(SYS_mmap, (long)addr, (long)size, prot, flags | MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -102,6 +106,11 @@ bool os_purge(void *addr, size_t size)
         ret = os_syscall(SYS_madvise, (long)addr, (long)size, MADV_DONTNEED, 0, 0, 0);
     while (ret == -EAGAIN || ret == -EINTR);
     return ret == 0;
+}
+
+void os_populate(void *addr, size_t size)
+{
+    os_syscall(SYS_madvise, (long)addr, (long)size, MADV_POPULATE_WRITE, 0, 0, 0);
 }
 
 void os_advise_huge(void *addr, size_t size)

@@ -65,6 +65,9 @@ void *os_remap(void *addr, size_t old_size, size_t new_size);
 /* Gives the physical memory back; the pages read as zeros afterwards. False if the kernel refused. */
 bool os_purge(void *addr, size_t size);
 
+/* Puts memory behind it, where the kernel can do so at once. */
+void os_populate(void *addr, size_t size);
+
 void os_advise_huge(void *addr, size_t size);
 void os_advise_no_huge(void *addr, size_t size);
 

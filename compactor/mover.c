@@ -28,7 +28,6 @@
 #endif
 
 enum {
-    SPIN_NS = 200000, /* faults closer together than this: the next is awaited without sleep */
     CHILDREN_POLLED = 30,
     PRESSURE_STALL_US = 150000, /* of PRESSURE_WINDOW_US, during which some task waited for memory */
     PRESSURE_WINDOW_US = 2000000,
@@ -235,15 +234,6 @@ static void sleep_polling(int64_t ms)
         policy_pressure(os_now_ms());
 }
 
-/* A fault was answered. Faults that follow closely upon each other let expect the next. */
-static void note_fault(uint64_t now)
-{
-    mover.expecting = now < mover.answered_at + SPIN_NS;
-    mover.answered_at = now;
-    if (mover.expecting)
-        idle_poll_expect(service_last_thread(), now + SPIN_NS);
-}
-
 /*
  * Threads that were woken go first; but a flood is over the sooner the more of this CPU is had for bringing back the rest, and
  * then it is enough that they do before anything else is done.
@@ -253,7 +243,7 @@ static void wait_serving(int64_t ms)
     uint64_t now = os_now_ns(), end = now + (uint64_t)ms * 1000000;
     bool owed = false;
     do {
-        bool expecting = mover.expecting && now < mover.answered_at + SPIN_NS;
+        bool expecting = faults_are_expected(&service_faults, now);
         bool more = aside_work();
         if (!expecting)
             sleep_polling(more ? 0 : family_has_children() ? 1 : (int64_t)((end - now + 999999) / 1000000));
@@ -263,7 +253,9 @@ static void wait_serving(int64_t ms)
             return;
         now = os_now_ns();
         if (service_drain(now)) {
-            note_fault(now = os_now_ns());
+            now = os_now_ns();
+            if (faults_are_expected(&service_faults, now))
+                idle_poll_expect(service_last_thread(), now + FAULTS_EXPECTED_NS);
             owed = service_is_flooded();
             if (!owed)
                 os_yield();

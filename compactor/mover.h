@@ -26,13 +26,11 @@ extern HIDDEN struct mover {
     _Atomic int state; /* a futex */
     _Atomic bool wanted;
     enum uffd_lack lack;
-    long process;         /* whose mover this is */
-    bool reports_forks;   /* children are served */
-    bool own_table;       /* of descriptors */
-    int pressure;         /* descriptor of the pressure stall trigger, -1: none */
-    bool restoring;       /* everything is on its way back */
-    uint64_t answered_at; /* ns: the last fault */
-    bool expecting;       /* another soon */
+    long process;       /* whose mover this is */
+    bool reports_forks; /* children are served */
+    bool own_table;     /* of descriptors */
+    int pressure;       /* descriptor of the pressure stall trigger, -1: none */
+    bool restoring;     /* everything is on its way back */
 } mover;
 
 static inline enum mover_state mover_state(void)

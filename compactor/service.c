@@ -14,7 +14,6 @@
 #include <string.h>
 
 enum {
-    QUEUE = 4096, /* more than threads that are likely to wait at a time */
     /* So many faults so soon after one another are a flood: the program does little but wait for pages. */
     FLOOD_NS = 12000000,
     FLOOD_FAULTS = 64,
@@ -23,20 +22,18 @@ enum {
 };
 
 struct uffd service_uffd = {.fd = -1, .pagemap = -1};
+static void serve(struct faults *faults, char *address, uint32_t thread, uint64_t since);
+struct faults service_faults = {.uffd = &service_uffd, .serve = serve, .child = family_add};
 struct service_counters service_counters;
 struct histogram service_stalls;
 
 static struct {
     struct lock lock;
-    /* Faults that were read while something else was under way. */
-    struct uffd_event queue[QUEUE];
-    uint32_t queued;
     uint32_t leaving, leaving_pages; /* pages on their way out of the shadow */
     bool pushing;
     uint32_t last_thread;
     bool rung[BELL_PAGES];
     uint64_t woken_at; /* nanoseconds: when the last answer was given */
-    uint64_t quiet_at; /* nanoseconds: when it was last known that nothing had come */
     uint64_t flood_start;
     uint32_t flood_faults;
     bool flood;
@@ -52,7 +49,7 @@ static char scratch[SERVICE_RUN * PAGE_BYTES] __attribute__((aligned(4096)));
 void service_reset(void)
 {
     store_relaxed(&service.lock.state, 0);
-    service.queued = 0;
+    service_faults.queued = 0;
     memset(service.rung, 0, sizeof(service.rung));
     bulk_forget();
     service.leaving_pages = 0;
@@ -69,7 +66,7 @@ void service_pass(void)
 static void note_return(uint32_t page, bool touched)
 {
     struct page *p = page_info(page);
-    uint64_t now = service.quiet_at / 1000000; /* near enough */
+    uint64_t now = service_faults.quiet_at / 1000000; /* near enough */
     if (touched && p->heat < HEAT_MAX)
         p->heat++;
     p->not_before = tick_after(now, touched ? GRACE_TICKS << p->heat : GRACE_TICKS);
@@ -296,8 +293,10 @@ static void serve_bell(enum bell bell)
         uffd_zero(&service_uffd, family_bell(bell), 1, &result);
 }
 
-static void serve(char *address, uint64_t since)
+static void serve(struct faults *faults, char *address, uint32_t thread, uint64_t since)
 {
+    (void)faults;
+    service.last_thread = thread;
     size_t bell = (size_t)(address - family_doorbell) / PAGE_BYTES;
     size_t page = (size_t)(address - arena_start(REGION_SPANS)) / PAGE_BYTES;
     uint8_t result;
@@ -324,20 +323,6 @@ void service_bell_answer(enum bell bell)
     uffd_zero(&service_uffd, family_bell(bell), 1, &result);
 }
 
-/* Reads what has come, without answering it. */
-static void read_events(void)
-{
-    while (service.queued < QUEUE) {
-        struct uffd_event event = uffd_read(&service_uffd);
-        if (event.kind == UFFD_EVENT_NONE)
-            return;
-        if (event.kind == UFFD_EVENT_CHILD)
-            family_add(event.child_fd);
-        else if (event.kind == UFFD_EVENT_FAULT)
-            service.queue[service.queued++] = event;
-    }
-}
-
 /*
  * See struct uffd. A child that is born while pages are on their way back has them away, and the move goes on when its
  * birth has been read: they are pushed to it before that.
@@ -346,37 +331,20 @@ static void pump(void)
 {
     int before = family_count();
     family_pump();
-    read_events();
+    faults_read(&service_faults);
     if (family_count() > before && !service.pushing) {
         service.pushing = true;
         push(service.leaving, service.leaving_pages);
         service.pushing = false;
     }
-    while (service.queued == QUEUE) { /* the event of a fork may be behind these faults, which come again */
-        while (service.queued > QUEUE / 2)
-            uffd_wake(&service_uffd, service.queue[--service.queued].addr, PAGE_BYTES);
-        read_events();
-    }
+    faults_read_all(&service_faults);
     os_yield();
 }
 
 bool service_drain(uint64_t since)
 {
-    bool any = false;
     lock_take(&service.lock);
-    for (;;) {
-        read_events();
-        service.quiet_at = os_now_ns(); /* what comes from now on has not waited longer */
-        if (service.queued == 0)
-            break;
-        any = true;
-        while (service.queued > 0) {
-            struct uffd_event *fault = &service.queue[--service.queued];
-            service.last_thread = fault->thread;
-            serve(fault->addr, since);
-        }
-        since = service.quiet_at;
-    }
+    bool any = faults_drain(&service_faults, since);
     while (family_has_children() && family_serve())
         any = true;
     lock_give(&service.lock);
@@ -395,7 +363,7 @@ bool service_is_flooded(void)
 
 void service_breathe(void)
 {
-    if (service_uffd.fd >= 0 && service_drain(service.quiet_at))
+    if (service_uffd.fd >= 0 && service_drain(service_faults.quiet_at))
         os_yield();
 }
 

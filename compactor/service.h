@@ -12,6 +12,7 @@
 
 #include "base.h"
 #include "family.h"
+#include "faults.h"
 #include "histogram.h"
 #include "uffd.h"
 
@@ -23,6 +24,7 @@ struct service_counters {
 };
 
 extern HIDDEN struct uffd service_uffd;
+extern HIDDEN struct faults service_faults;
 extern HIDDEN struct service_counters service_counters;
 extern HIDDEN struct histogram service_stalls;
 
