@@ -1,0 +1,345 @@
+#include "cycle.h"
+
+#include "alloc.h"
+#include "crew.h"
+#include "mark.h"
+#include "move.h"
+#include "os.h"
+#include "plan.h"
+#include "roots.h"
+#include "service.h"
+#include "space.h"
+#include "verify.h"
+#include "weak.h"
+#include "world.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <unistd.h>
+
+#ifndef CLOSE_RANGE_UNSHARE
+#define CLOSE_RANGE_UNSHARE (1U << 1)
+#endif
+
+enum {
+    GAIN_SHARE = 8,   /* compact if that wins an eighth of the blocks in use */
+    GAIN_BLOCKS = 64, /* and so many */
+    LEAST_BUDGET = 64,
+    LEAST_SHARE = 16, /* of the blocks in use */
+};
+
+/* ---- asking for one ---- */
+
+static void ring(sinter_gc_heap *heap)
+{
+    if (atomic_exchange(&heap->wanted, 1) == 0)
+        os_futex_wake(&heap->wanted, 1);
+}
+
+void cycle_want(sinter_gc_heap *heap)
+{
+    if (load_relaxed(&heap->wanted) == 0)
+        ring(heap);
+}
+
+static void want_at_least(sinter_gc_heap *heap, enum sinter_gc_collect how)
+{
+    int present = load_relaxed(&heap->how);
+    while (present < (int)how && !atomic_compare_exchange_weak(&heap->how, &present, (int)how))
+        ;
+}
+
+void cycle_collect(struct mutator *m, enum sinter_gc_collect how)
+{
+    sinter_gc_heap *heap = m->heap;
+    world_leave(m);
+    pthread_mutex_lock(&heap->world_lock);
+    uint64_t mine = heap->begun + 1;
+    want_at_least(heap, how);
+    ring(heap);
+    while ((how == SINTER_GC_COLLECT ? heap->flipped : heap->ended) < mine)
+        pthread_cond_wait(&heap->finished, &heap->world_lock);
+    pthread_mutex_unlock(&heap->world_lock);
+    world_enter(m);
+}
+
+void sinter_gc_collect(sinter_gc_mutator *mutator, enum sinter_gc_collect how)
+{
+    cycle_collect((struct mutator *)mutator, how);
+}
+
+/* ---- how much may be allocated until the next one ---- */
+
+/* Blocks in use at which it is due. */
+static double goal(const sinter_gc_heap *heap, double used)
+{
+    const struct sinter_gc_config *c = &heap->config;
+    switch (c->growth) {
+    case SINTER_GC_GROW_FIXED:
+        return used + (double)(c->fixed >> BLOCK_BITS);
+    case SINTER_GC_GROW_TIME:
+        return used + (double)heap->taken_between * (double)heap->last_ns / (double)(heap->between_ns + 1) *
+                          (100.0 - c->gc_share) / c->gc_share;
+    default:
+        return (double)load_relaxed(&heap->live) / BLOCK_BYTES * c->factor / 100;
+    }
+}
+
+int64_t cycle_budget(const sinter_gc_heap *heap)
+{
+    const struct sinter_gc_config *c = &heap->config;
+    double used = heap->in_use, least = used + LEAST_BUDGET + used / LEAST_SHARE, wanted = goal(heap, used);
+    double soft = (double)(c->soft_limit >> BLOCK_BITS);
+    if (soft > 0 && wanted > soft)
+        wanted = soft;
+    if (wanted < (double)(c->minimum >> BLOCK_BITS))
+        wanted = (double)(c->minimum >> BLOCK_BITS);
+    if (wanted < least)
+        wanted = least;
+    if (wanted > heap->most)
+        wanted = heap->most;
+    return (int64_t)(wanted - used);
+}
+
+static void set_budget(sinter_gc_heap *heap)
+{
+    pthread_mutex_lock(&heap->space_lock);
+    heap->budget = cycle_budget(heap);
+    pthread_mutex_unlock(&heap->space_lock);
+}
+
+/* ---- the phases ---- */
+
+static uint64_t lap(_Atomic uint64_t *sum, uint64_t since)
+{
+    uint64_t now = os_now_ns();
+    add_relaxed(sum, now - since);
+    return now;
+}
+
+static void tell(const sinter_gc_heap *heap, void (*event)(void *data))
+{
+    if (event != NULL)
+        event(heap->events.data);
+}
+
+static bool is_worth(const sinter_gc_heap *heap, enum sinter_gc_collect how)
+{
+    if (!heap->config.compact)
+        return false;
+    uint32_t gain = plan_gain(heap);
+    return how != SINTER_GC_COLLECT || (gain >= GAIN_BLOCKS && gain >= heap->in_use / GAIN_SHARE);
+}
+
+static void rewrite_roots(sinter_gc_heap *heap)
+{
+    roots_visit(heap, move_root, heap);
+    weak_visit_queue(heap, move_root, heap);
+    weak_visit_finalizers(heap, move_root, heap);
+}
+
+/* Everything moves; with `moving_served`, after mutators have gone on. */
+static void flip(sinter_gc_heap *heap)
+{
+    heap->moving_served =
+        heap->config.concurrent && heap->lack == UFFD_READY && service_begin(heap, 1u - heap->to);
+    uint64_t start = os_now_ns();
+    plan_compaction(heap);
+    start = lap(&heap->plan_ns, start);
+    rewrite_roots(heap);
+    move_rewrite_staying(heap);
+    if (heap->moving_served)
+        heap->phase = PHASE_MOVING;
+    else
+        move_all(heap, crew_size(heap->crew));
+    histogram_add(&heap->flips, lap(&heap->flip_ns, start) - start);
+    add_relaxed(&heap->compactions, 1);
+}
+
+/* Mutators stand still. Returns whether objects move. */
+static bool stopped(sinter_gc_heap *heap, enum sinter_gc_collect how)
+{
+    uint64_t start = os_now_ns();
+    pthread_mutex_lock(&heap->roots_lock);
+    for (struct mutator *m = heap->mutators; m != NULL; m = m->next)
+        alloc_close(m);
+    tell(heap, heap->events.stopped);
+    mark_all(heap);
+    weak_after_mark(heap);
+    if (heap->config.verify)
+        verify_marked(heap);
+    start = lap(&heap->mark_ns, start);
+    plan_sweep(heap);
+    bool move = is_worth(heap, how);
+    lap(&heap->plan_ns, start);
+    if (heap->events.marked != NULL)
+        heap->events.marked(heap->events.data, load_relaxed(&heap->live));
+    if (move)
+        flip(heap);
+    pthread_mutex_unlock(&heap->roots_lock);
+    set_budget(heap);
+    return move;
+}
+
+/* One CPU is left to the mutators. */
+static unsigned moving_workers(const sinter_gc_heap *heap)
+{
+    long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+    unsigned size = crew_size(heap->crew);
+    return cpus > 1 && (unsigned)cpus - 1 < size ? (unsigned)cpus - 1 : size;
+}
+
+static void move(sinter_gc_heap *heap)
+{
+    uint64_t start = os_now_ns();
+    if (heap->moving_served)
+        move_all(heap, moving_workers(heap));
+    space_settle(heap);
+    if (heap->moving_served) {
+        space_bring_stock(heap, heap->to);
+        service_end(heap);
+    }
+    pthread_mutex_lock(&heap->space_lock);
+    heap->phase = PHASE_IDLE;
+    pthread_mutex_unlock(&heap->space_lock);
+    lap(&heap->move_ns, start);
+}
+
+static void note(sinter_gc_heap *heap, uint64_t *counter, uint64_t value)
+{
+    pthread_mutex_lock(&heap->world_lock);
+    *counter = value;
+    pthread_cond_broadcast(&heap->finished);
+    pthread_mutex_unlock(&heap->world_lock);
+}
+
+/* For SINTER_GC_GROW_TIME. */
+static void note_rate(sinter_gc_heap *heap, uint64_t began)
+{
+    heap->between_ns = began - heap->last_end;
+    heap->taken_between = heap->taken - heap->taken_before;
+    heap->taken_before = heap->taken;
+}
+
+static void verify_moved(sinter_gc_heap *heap)
+{
+    uint64_t since = world_stop(heap);
+    verify_all(heap);
+    world_resume(heap, since);
+}
+
+/* Requests from now on are for the next one. */
+static enum sinter_gc_collect begin(sinter_gc_heap *heap)
+{
+    pthread_mutex_lock(&heap->world_lock);
+    heap->begun++;
+    int how = atomic_exchange(&heap->how, SINTER_GC_COLLECT);
+    pthread_mutex_unlock(&heap->world_lock);
+    return (enum sinter_gc_collect)how;
+}
+
+static void cycle(sinter_gc_heap *heap)
+{
+    uint64_t began = os_now_ns();
+    note_rate(heap, began);
+    enum sinter_gc_collect how = begin(heap);
+    uint64_t since = world_stop(heap);
+    heap->phase = PHASE_STOPPED;
+    bool moves = stopped(heap, how);
+    if (!moves)
+        heap->phase = PHASE_IDLE;
+    world_resume(heap, since);
+    note(heap, &heap->flipped, heap->begun);
+    tell(heap, heap->events.flipped);
+    if (moves)
+        move(heap);
+    if (moves && heap->config.verify)
+        verify_moved(heap);
+    if (how == SINTER_GC_COLLECT_RELEASE)
+        space_release(heap, 0);
+    add_relaxed(&heap->collections, 1);
+    heap->last_end = os_now_ns();
+    heap->last_ns = heap->last_end - began;
+    store_relaxed(&heap->cpu_ns, os_thread_cpu_ns());
+    tell(heap, heap->events.finished);
+    if (heap->queue.count > heap->queue_taken)
+        tell(heap, heap->events.finalizers);
+    note(heap, &heap->ended, heap->begun);
+}
+
+static void whole_cycle(sinter_gc_heap *heap)
+{
+    pthread_mutex_lock(&heap->look_lock);
+    cycle(heap);
+    pthread_mutex_unlock(&heap->look_lock);
+}
+
+/* ---- the thread ---- */
+
+/* What was free for so long is not needed soon. Milliseconds until there is something to do; -1: nothing. */
+static int64_t release(sinter_gc_heap *heap)
+{
+    if (heap->stock == 0)
+        return -1;
+    int64_t left = (int64_t)(heap->last_end / 1000000 + heap->config.release_ms) - (int64_t)os_now_ms();
+    if (left <= 0)
+        space_release(heap, (uint32_t)max_size(0, (size_t)(heap->budget > 0 ? heap->budget : 0) / 4));
+    return left > 0 ? left : (int64_t)heap->config.release_ms + 1;
+}
+
+static void *run(void *argument)
+{
+    sinter_gc_heap *heap = argument;
+    crew_enlist();
+    /* What the embedder does to its descriptors must not reach ours: a registration ends with the last reference to one. */
+    os_syscall(SYS_close_range, 0, UINT32_MAX, CLOSE_RANGE_UNSHARE, 0, 0, 0);
+    heap->crew = crew_start(heap->config.workers);
+    if (heap->crew != NULL && heap->config.concurrent)
+        service_start(heap);
+    sem_post(&heap->started);
+    if (heap->crew == NULL)
+        return NULL;
+    while (!atomic_load(&heap->quit)) {
+        os_futex_wait(&heap->wanted, 0, release(heap));
+        if (atomic_exchange(&heap->wanted, 0) != 0 && !atomic_load(&heap->quit))
+            whole_cycle(heap);
+    }
+    service_stop(heap);
+    crew_stop(heap->crew);
+    return NULL;
+}
+
+/* Signals are the embedder's. */
+static int start_thread(sinter_gc_heap *heap)
+{
+    sigset_t all, old;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &old);
+    int error = pthread_create(&heap->collector, NULL, run, heap);
+    pthread_sigmask(SIG_SETMASK, &old, NULL);
+    return error;
+}
+
+int cycle_start(sinter_gc_heap *heap)
+{
+    sem_init(&heap->started, 0, 0);
+    heap->lack = UFFD_NO_RESOURCES;
+    heap->last_end = os_now_ns();
+    int error = start_thread(heap);
+    if (error != 0)
+        return error;
+    while (sem_wait(&heap->started) != 0)
+        ;
+    if (heap->crew != NULL)
+        return 0;
+    pthread_join(heap->collector, NULL);
+    return ENOMEM;
+}
+
+void cycle_stop(sinter_gc_heap *heap)
+{
+    atomic_store(&heap->quit, true);
+    atomic_store(&heap->wanted, 1);
+    os_futex_wake(&heap->wanted, 1);
+    pthread_join(heap->collector, NULL);
+}

@@ -1,0 +1,88 @@
+#include "fork.h"
+
+#include "cycle.h"
+#include "fatal.h"
+#include "world.h"
+
+static pthread_mutex_t heaps_lock = PTHREAD_MUTEX_INITIALIZER;
+static sinter_gc_heap *heaps;
+
+/* All locks are held from here to the end of the fork: no cycle is under way. */
+static void prepare_heap(sinter_gc_heap *heap)
+{
+    struct mutator *m = world_of_this_thread(heap);
+    if (m != NULL && m->blocked == 0)
+        world_leave(m);
+    pthread_mutex_lock(&heap->look_lock);
+    pthread_mutex_lock(&heap->world_lock);
+    if (m != NULL && m->blocked == 0)
+        atomic_store(&m->running, true);
+    pthread_mutex_lock(&heap->roots_lock);
+    pthread_mutex_lock(&heap->space_lock);
+}
+
+static void parent_heap(sinter_gc_heap *heap)
+{
+    pthread_mutex_unlock(&heap->space_lock);
+    pthread_mutex_unlock(&heap->roots_lock);
+    pthread_mutex_unlock(&heap->world_lock);
+    pthread_mutex_unlock(&heap->look_lock);
+}
+
+static void child_heap(sinter_gc_heap *heap)
+{
+    pthread_cond_init(&heap->stopped, NULL);
+    pthread_cond_init(&heap->resumed, NULL);
+    pthread_cond_init(&heap->finished, NULL);
+    parent_heap(heap);
+    world_keep_this_thread(heap);
+    heap->service = NULL; /* the parent's descriptor is in the parent's table */
+    if (cycle_start(heap) != 0)
+        fatal("a child process cannot start its collector");
+}
+
+static void prepare(void)
+{
+    pthread_mutex_lock(&heaps_lock);
+    for (sinter_gc_heap *heap = heaps; heap != NULL; heap = heap->next)
+        prepare_heap(heap);
+}
+
+static void parent(void)
+{
+    for (sinter_gc_heap *heap = heaps; heap != NULL; heap = heap->next)
+        parent_heap(heap);
+    pthread_mutex_unlock(&heaps_lock);
+}
+
+static void child(void)
+{
+    for (sinter_gc_heap *heap = heaps; heap != NULL; heap = heap->next)
+        child_heap(heap);
+    pthread_mutex_unlock(&heaps_lock);
+}
+
+static void install(void)
+{
+    pthread_atfork(prepare, parent, child);
+}
+
+void fork_register(sinter_gc_heap *heap)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, install);
+    pthread_mutex_lock(&heaps_lock);
+    heap->next = heaps;
+    heaps = heap;
+    pthread_mutex_unlock(&heaps_lock);
+}
+
+void fork_unregister(sinter_gc_heap *heap)
+{
+    pthread_mutex_lock(&heaps_lock);
+    sinter_gc_heap **at = &heaps;
+    while (*at != heap)
+        at = &(*at)->next;
+    *at = heap->next;
+    pthread_mutex_unlock(&heaps_lock);
+}

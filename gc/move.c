@@ -1,0 +1,300 @@
+#include "move.h"
+
+#include "crew.h"
+#include "fatal.h"
+#include "os.h"
+#include "plan.h"
+#include "space.h"
+#include "vector.h"
+
+#include <string.h>
+
+enum {
+    ROW = 8, /* blocks that a worker moves at a time: a thread that touches one waits for all */
+    PATIENCE = 64,
+};
+
+struct moving {
+    sinter_gc_heap *heap;
+    _Atomic size_t first_cursor; /* in heap->first */
+    _Atomic uint32_t cursor;     /* block */
+    uint32_t frontier;
+    struct staging staging[WORKERS_MAX];
+};
+
+/* ---- references ---- */
+
+INLINE void rewrite(void **reference, void *context)
+{
+    *reference = plan_new_address(context, *reference);
+}
+
+void move_root(void **reference, void *context)
+{
+    sinter_gc_heap *heap = context;
+    void *object = plan_new_address(heap, *reference);
+    if (object == *reference)
+        return;
+    *reference = object;
+    uint32_t block = block_of(heap, object);
+    vector_push(&heap->first, &block, sizeof(block)); /* else it comes in its turn */
+}
+
+static void rewrite_objects(sinter_gc_heap *heap, uint32_t block, char *address)
+{
+    unsigned granule = 0;
+    for (char *object; (object = next_object(heap, block, address, &granule)) != NULL;)
+        object_visit(heap, object, rewrite, heap);
+}
+
+void move_rewrite_staying(sinter_gc_heap *heap)
+{
+    for (uint32_t block = 0; block < heap->frontier; block++) {
+        const struct block *b = &heap->blocks[block];
+        if (b->plan != PLAN_REWRITE)
+            continue;
+        if (b->state == BLOCK_CLOSED)
+            rewrite_objects(heap, block, block_home(heap, block));
+        else if (b->state == BLOCK_LARGE)
+            object_visit(heap, block_home(heap, block), rewrite, heap);
+    }
+}
+
+/* ---- moving pages ---- */
+
+/* The kernel did not take this page, which is pinned perhaps: its contents go. A hole is one at the other side as well. */
+static void move_otherwise(sinter_gc_heap *heap, char *to, char *from, uint8_t result)
+{
+    for (int tries = 0; result != UFFD_DONE && result != UFFD_OCCUPIED && result != UFFD_HOLE; tries++) {
+        if (tries == PATIENCE)
+            fatal("a page of the heap cannot be moved from %p to %p", from, to);
+        uffd_copy(&heap->uffd, to, from, 1, UFFD_DONTWAKE, &result);
+    }
+    os_purge(from, PAGE_BYTES);
+}
+
+/* Whoever waits for them is woken when all are there. */
+static void move_pages(sinter_gc_heap *heap, char *to, char *from, size_t pages)
+{
+    uint8_t result[ROW * BLOCK_PAGES];
+    for (size_t done = 0; done < pages; done += ARRAY_LEN(result)) {
+        size_t n = min_size(pages - done, ARRAY_LEN(result)), offset = done * PAGE_BYTES;
+        if (uffd_move(&heap->uffd, to + offset, from + offset, n, 0, result) == n)
+            continue;
+        for (size_t i = 0; i < n; i++) {
+            if (result[i] != UFFD_DONE)
+                move_otherwise(heap, to + offset + i * PAGE_BYTES, from + offset + i * PAGE_BYTES, result[i]);
+        }
+        uffd_wake(&heap->uffd, to + offset, n * PAGE_BYTES);
+    }
+}
+
+/* ---- whole blocks ---- */
+
+static bool claim(sinter_gc_heap *heap, uint32_t block)
+{
+    uint8_t pending = JOB_PENDING;
+    return atomic_compare_exchange_strong(&heap->blocks[block].job, &pending, JOB_CLAIMED);
+}
+
+static void done(sinter_gc_heap *heap, uint32_t block)
+{
+    atomic_store(&heap->blocks[block].job, JOB_DONE);
+}
+
+static uint32_t first_of_run(const sinter_gc_heap *heap, uint32_t block)
+{
+    const struct block *b = &heap->blocks[block];
+    return b->state == BLOCK_TAIL ? block - b->length : block;
+}
+
+/* The part of a large object that lies in this block. What was never touched is left so. */
+static void rewrite_part(sinter_gc_heap *heap, uint32_t block, char *address)
+{
+    const struct block *b = &heap->blocks[block];
+    uint8_t present[BLOCK_PAGES];
+    if (!uffd_present(&heap->uffd, address, BLOCK_PAGES, present))
+        memset(present, 1, sizeof(present));
+    char *object = address - (size_t)(block - first_of_run(heap, block)) * BLOCK_BYTES;
+    for (size_t page = 0; page < BLOCK_PAGES; page++) {
+        char *from = address + page * PAGE_BYTES;
+        if (present[page])
+            object_visit_part(b->layout, b->count, object, from, from + PAGE_BYTES, rewrite, heap);
+    }
+}
+
+static void rewrite_whole(sinter_gc_heap *heap, uint32_t block, char *address)
+{
+    const struct block *b = &heap->blocks[block];
+    if (b->state == BLOCK_CLOSED)
+        rewrite_objects(heap, block, address);
+    else if (b->together)
+        b->layout->visit(address, rewrite, heap);
+    else
+        rewrite_part(heap, block, address);
+}
+
+/* Blocks [first, first + n), which the caller has claimed. */
+static void move_whole(sinter_gc_heap *heap, uint32_t first, uint32_t n)
+{
+    unsigned to = heap->to;
+    for (uint32_t block = first; block < first + n; block++)
+        rewrite_whole(heap, block, block_at(heap, block, 1 - to));
+    uint32_t blocks = n;
+    if (n == 1 && heap->blocks[first].state == BLOCK_LARGE && heap->blocks[first].together)
+        blocks = heap->blocks[first].length;
+    move_pages(heap, block_at(heap, first, to), block_at(heap, first, 1 - to), (size_t)blocks * BLOCK_PAGES);
+    for (uint32_t block = first; block < first + blocks; block++) {
+        heap->blocks[block].home = (uint8_t)to;
+        done(heap, block);
+    }
+    add_relaxed(&heap->whole, (uint64_t)blocks * BLOCK_BYTES);
+}
+
+/* ---- gathering ---- */
+
+static char *staging_pages(sinter_gc_heap *heap, struct staging *staging)
+{
+    uint32_t block = space_take_pages(heap);
+    if (block != NO_BLOCK)
+        return block_home(heap, block);
+    if (staging->own == NULL)
+        staging->own = os_map(BLOCK_BYTES, PAGE_BYTES);
+    if (staging->own == NULL)
+        fatal("out of memory while objects are on the move");
+    return staging->own;
+}
+
+void staging_free(struct staging *staging)
+{
+    if (staging->own != NULL)
+        os_unmap(staging->own, BLOCK_BYTES);
+}
+
+/* Copies a source's live objects from its `skip`th live granule on behind what is there already. How much is there then. */
+static unsigned copy_objects(sinter_gc_heap *heap, uint32_t source, unsigned skip, char *to, unsigned used,
+                             unsigned most)
+{
+    const struct block *b = &heap->blocks[source];
+    char *address = block_home(heap, source), *object;
+    unsigned granule = 0;
+    while (used < most && (object = next_object(heap, source, address, &granule)) != NULL) {
+        unsigned at = granule_of(heap, object);
+        if (skip > 0 && live_before(b, &heap->maps[source], at) < skip)
+            continue;
+        memcpy(to + used * GRANULE_BYTES, object, (granule - at) * GRANULE_BYTES);
+        if (!b->leaf)
+            object_visit(heap, to + used * GRANULE_BYTES, rewrite, heap);
+        used += granule - at;
+    }
+    return used;
+}
+
+static void fill(sinter_gc_heap *heap, uint32_t block, char *to)
+{
+    const struct block *d = &heap->blocks[block];
+    unsigned used = 0, skip = d->skip;
+    for (uint32_t source = d->source; used < d->used; source = heap->blocks[source].next, skip = 0)
+        used = copy_objects(heap, source, skip, to, used, d->used);
+    add_relaxed(&heap->copied, d->used * GRANULE_BYTES);
+}
+
+/* Sources that have nothing left for other destinations. */
+static void leave_sources(sinter_gc_heap *heap, uint32_t block)
+{
+    unsigned used = 0;
+    const struct block *d = &heap->blocks[block];
+    unsigned skip = d->skip, most = d->used;
+    for (uint32_t source = d->source; used < most;) {
+        struct block *s = &heap->blocks[source];
+        uint32_t next = s->next;
+        used += (unsigned)s->live - skip;
+        skip = 0;
+        if (atomic_fetch_sub(&s->destinations, 1) == 1)
+            space_leave(heap, source);
+        source = next;
+    }
+}
+
+static void gather(sinter_gc_heap *heap, struct staging *staging, uint32_t block)
+{
+    char *to = block_at(heap, block, heap->to);
+    if (heap->moving_served) {
+        char *pages = staging_pages(heap, staging);
+        fill(heap, block, pages);
+        move_pages(heap, to, pages, BLOCK_PAGES);
+    } else {
+        fill(heap, block, to);
+    }
+    done(heap, block);
+    leave_sources(heap, block);
+}
+
+/* ---- the work ---- */
+
+static bool may_join(const struct block *b)
+{
+    return b->plan == PLAN_WHOLE && !(b->state == BLOCK_LARGE && b->together);
+}
+
+/* Block `block` and, if they move whole as well, those behind it. How many are dealt with. */
+static uint32_t bring(sinter_gc_heap *heap, struct staging *staging, uint32_t block, uint32_t most)
+{
+    if (load_relaxed(&heap->blocks[block].job) != JOB_PENDING || !claim(heap, block))
+        return 1;
+    if (heap->blocks[block].plan != PLAN_WHOLE) {
+        gather(heap, staging, block);
+        return 1;
+    }
+    uint32_t n = 1;
+    while (n < most && may_join(&heap->blocks[block + n]) && claim(heap, block + n))
+        n++;
+    move_whole(heap, block, n);
+    return n;
+}
+
+static void work(unsigned number, void *context)
+{
+    struct moving *moving = context;
+    sinter_gc_heap *heap = moving->heap;
+    struct staging *staging = &moving->staging[number];
+    for (size_t i; (i = atomic_fetch_add(&moving->first_cursor, 1)) < heap->first.count;)
+        bring(heap, staging, ((uint32_t *)heap->first.items)[i], 1);
+    for (uint32_t block; (block = atomic_fetch_add(&moving->cursor, ROW)) < moving->frontier;) {
+        uint32_t end = (uint32_t)min_size(block + ROW, moving->frontier);
+        while (block < end)
+            block += bring(heap, staging, block, end - block);
+    }
+}
+
+/* Those that the service has claimed. */
+static void wait_for_others(const struct moving *moving)
+{
+    for (uint32_t block = 0; block < moving->frontier; block++) {
+        while (atomic_load(&moving->heap->blocks[block].job) == JOB_CLAIMED)
+            os_yield();
+    }
+}
+
+void move_all(sinter_gc_heap *heap, unsigned workers)
+{
+    struct moving moving = {.heap = heap, .frontier = heap->planned};
+    crew_run(heap->crew, workers, work, &moving);
+    wait_for_others(&moving);
+    for (unsigned i = 0; i < WORKERS_MAX; i++)
+        staging_free(&moving.staging[i]);
+    heap->first.count = 0;
+}
+
+bool move_wanted(sinter_gc_heap *heap, struct staging *staging, const char *address)
+{
+    uint32_t block = block_of(heap, address);
+    if (block >= heap->planned)
+        return false;
+    if (heap->blocks[block].plan == PLAN_WHOLE && heap->blocks[block].together)
+        block = first_of_run(heap, block);
+    uint8_t job = atomic_load(&heap->blocks[block].job);
+    if (job == JOB_PENDING)
+        bring(heap, staging, block, 1);
+    return job == JOB_PENDING || job == JOB_CLAIMED;
+}

@@ -1,0 +1,119 @@
+/*
+ * What is in an object: its size and its references, by its type.
+ */
+#ifndef SINTER_GC_OBJECT_H
+#define SINTER_GC_OBJECT_H
+
+#include "heap.h"
+
+#define INLINE static inline __attribute__((always_inline))
+
+static inline size_t object_count(const struct sinter_gc_layout *layout, const void *object)
+{
+    return *(const size_t *)((const char *)object + layout->count_offset);
+}
+
+/* In bytes, as the embedder knows it. */
+static inline size_t object_size(const sinter_gc_heap *heap, const void *object)
+{
+    const struct sinter_gc_layout *layout = &type_of(heap, object)->layout;
+    if (layout->size_of != NULL)
+        return layout->size_of(object);
+    return layout->element_size != 0 ? layout->size + layout->element_size * object_count(layout, object)
+                                     : layout->size;
+}
+
+static inline size_t object_granules(const sinter_gc_heap *heap, const void *object)
+{
+    return round_up_granules(object_size(heap, object));
+}
+
+/* The references of a map, in [from, to) only. */
+INLINE void visit_map(char *words, uint64_t map, const char *from, const char *to, sinter_gc_edge edge,
+                      void *context)
+{
+    for (; map != 0; map &= map - 1) {
+        char *field = words + 8 * __builtin_ctzll(map);
+        if (field >= from && field < to)
+            edge((void **)field, context);
+    }
+}
+
+/* Calls `edge`, with which it is inlined, with the references in [from, to) of an object whose tail has `count` elements. */
+INLINE void object_visit_part(const struct sinter_gc_layout *layout, size_t count, char *object,
+                              const char *from, const char *to, sinter_gc_edge edge, void *context)
+{
+    visit_map(object, layout->references, from, to, edge, context);
+    if (layout->element_references == 0)
+        return;
+    char *tail = object + layout->size, *end = tail + layout->element_size * count;
+    if (from > tail)
+        tail += (size_t)(from - tail) / layout->element_size * layout->element_size;
+    if (to < end)
+        end = (char *)to;
+    for (; tail < end; tail += layout->element_size)
+        visit_map(tail, layout->element_references, from, to, edge, context);
+}
+
+static inline size_t object_tail(const struct sinter_gc_layout *layout, const void *object)
+{
+    return layout->element_size != 0 ? object_count(layout, object) : 0;
+}
+
+/* The same with all of them. */
+INLINE void object_visit(const sinter_gc_heap *heap, void *object, sinter_gc_edge edge, void *context)
+{
+    const struct sinter_gc_layout *layout = &type_of(heap, object)->layout;
+    if (layout->visit != NULL)
+        layout->visit(object, edge, context);
+    else
+        object_visit_part(layout, object_tail(layout, object), object, object, (const char *)UINTPTR_MAX,
+                          edge, context);
+}
+
+/* ---- the objects of a block ---- */
+
+/* The first granule from `granule` on where an object starts; BLOCK_GRANULES if there is none. */
+static inline unsigned next_start(const struct maps *maps, unsigned granule)
+{
+    unsigned word = granule / 64;
+    if (word >= BLOCK_WORDS)
+        return BLOCK_GRANULES;
+    uint64_t bits = load_relaxed(&maps->words[word].starts) & ~(uint64_t)0 << granule % 64;
+    while (bits == 0) {
+        if (++word == BLOCK_WORDS)
+            return BLOCK_GRANULES;
+        bits = load_relaxed(&maps->words[word].starts);
+    }
+    return word * 64 + (unsigned)__builtin_ctzll(bits);
+}
+
+static inline bool starts_at(const struct maps *maps, unsigned granule)
+{
+    return load_relaxed(&maps->words[granule / 64].starts) >> granule % 64 & 1;
+}
+
+/* How many of the granules before this one are live. */
+static inline unsigned live_before(const struct block *b, const struct maps *maps, unsigned granule)
+{
+    uint64_t below = ((uint64_t)1 << granule % 64) - 1;
+    return b->before[granule / 64] +
+           (unsigned)__builtin_popcountll(load_relaxed(&maps->words[granule / 64].live) & below);
+}
+
+/*
+ * The first object of a block of small objects whose first granule is `granule` or a later one, as the block lies at
+ * `address`; NULL if there is none. Sets *granule to the one behind it.
+ */
+static inline char *next_object(const sinter_gc_heap *heap, uint32_t block, char *address, unsigned *granule)
+{
+    const struct block *b = &heap->blocks[block];
+    unsigned at = b->fresh ? *granule : next_start(&heap->maps[block], *granule);
+    if (at >= (b->fresh ? b->used : BLOCK_GRANULES))
+        return NULL;
+    char *object = address + at * GRANULE_BYTES;
+    *granule = at + (unsigned)object_granules(heap, object);
+    return object;
+}
+
+#endif

@@ -1,0 +1,218 @@
+#include "plan.h"
+
+#include "space.h"
+
+/* ---- sweeping ---- */
+
+static unsigned count_live(const struct maps *maps)
+{
+    unsigned live = 0;
+    for (unsigned word = 0; word < BLOCK_WORDS; word++)
+        live += (unsigned)__builtin_popcountll(load_relaxed(&maps->words[word].live));
+    return live;
+}
+
+static void sweep_small(sinter_gc_heap *heap, uint32_t block)
+{
+    struct block *b = &heap->blocks[block];
+    b->live = (uint16_t)count_live(&heap->maps[block]);
+    b->fresh = false;
+    add_relaxed(&heap->live, b->live * GRANULE_BYTES);
+    if (b->live == 0)
+        space_free(heap, block);
+}
+
+static void sweep_large(sinter_gc_heap *heap, uint32_t first)
+{
+    struct block *b = &heap->blocks[first];
+    uint32_t blocks = b->length;
+    if (load_relaxed(&b->marked)) {
+        add_relaxed(&heap->live, (uint64_t)blocks * BLOCK_BYTES);
+        return;
+    }
+    for (uint32_t block = first; block < first + blocks; block++)
+        space_free(heap, block);
+}
+
+void plan_sweep(sinter_gc_heap *heap)
+{
+    store_relaxed(&heap->live, 0);
+    for (uint32_t block = 0; block < heap->frontier; block++) {
+        if (heap->blocks[block].state == BLOCK_CLOSED)
+            sweep_small(heap, block);
+        else if (heap->blocks[block].state == BLOCK_LARGE)
+            sweep_large(heap, block);
+    }
+}
+
+/* ---- what to do with which block ---- */
+
+static bool is_sparse(const sinter_gc_heap *heap, const struct block *b)
+{
+    return b->live * 100u < heap->config.whole * (unsigned)BLOCK_GRANULES;
+}
+
+uint32_t plan_gain(const sinter_gc_heap *heap)
+{
+    uint64_t granules = 0;
+    for (uint32_t block = 0; block < heap->frontier; block++) {
+        const struct block *b = &heap->blocks[block];
+        if (b->state == BLOCK_CLOSED && !b->pinned && is_sparse(heap, b))
+            granules += BLOCK_GRANULES - b->live;
+    }
+    return (uint32_t)(granules / BLOCK_GRANULES);
+}
+
+static enum plan of_small(const sinter_gc_heap *heap, const struct block *b)
+{
+    enum plan stay = b->leaf ? PLAN_STAY : PLAN_REWRITE;
+    if (b->pinned)
+        return stay;
+    if (is_sparse(heap, b))
+        return PLAN_SLIDE;
+    if (b->leaf || !heap->moving_served)
+        return stay;
+    /* In the to-window there is no moving to the same number there: what came there in the last cycle is gathered. */
+    return b->home == heap->to ? PLAN_SLIDE : PLAN_WHOLE;
+}
+
+static enum plan of_large(const sinter_gc_heap *heap, const struct block *b)
+{
+    if (b->leaf)
+        return PLAN_STAY;
+    bool may_move = heap->moving_served && !b->pinned && b->home != heap->to;
+    return may_move ? PLAN_WHOLE : PLAN_REWRITE;
+}
+
+/* ---- gathering ---- */
+
+/* The destination that is being filled, for objects of one kind. */
+struct fill {
+    uint32_t block; /* NO_BLOCK: none */
+    unsigned used;
+    uint32_t last; /* source */
+};
+
+static void count_before(struct block *b, const struct maps *maps)
+{
+    unsigned live = 0;
+    for (unsigned word = 0; word < BLOCK_WORDS; word++) {
+        b->before[word] = (uint16_t)live;
+        live += (unsigned)__builtin_popcountll(load_relaxed(&maps->words[word].live));
+    }
+}
+
+/* The most live granules, in whole objects from the block's start on, that `room` granules hold. */
+static unsigned objects_within(const struct block *b, const struct maps *maps, unsigned room)
+{
+    for (unsigned word = BLOCK_WORDS; word-- > 0;) {
+        uint64_t starts = load_relaxed(&maps->words[word].starts);
+        while (b->before[word] <= room && starts != 0) {
+            unsigned bit = 63 - (unsigned)__builtin_clzll(starts);
+            unsigned before = live_before(b, maps, word * 64 + bit);
+            if (before <= room)
+                return before;
+            starts &= ~((uint64_t)1 << bit);
+        }
+    }
+    return 0;
+}
+
+static bool next_destination(sinter_gc_heap *heap, struct fill *fill, bool leaf, uint32_t source,
+                             unsigned skip)
+{
+    uint32_t block = space_take_destination(heap, leaf);
+    if (block == NO_BLOCK)
+        return false;
+    struct block *d = &heap->blocks[block];
+    d->source = source;
+    d->skip = (uint16_t)skip;
+    store_relaxed(&d->job, JOB_PENDING);
+    *fill = (struct fill){block, 0, fill->last};
+    return true;
+}
+
+static void put(sinter_gc_heap *heap, struct fill *fill, unsigned granules)
+{
+    fill->used += granules;
+    heap->blocks[fill->block].used = (uint16_t)fill->used;
+}
+
+/* False if there is no room left in the to-window. */
+static bool gather(sinter_gc_heap *heap, struct fill *fill, uint32_t source)
+{
+    struct block *b = &heap->blocks[source];
+    const struct maps *maps = &heap->maps[source];
+    unsigned room = fill->block != NO_BLOCK ? BLOCK_GRANULES - fill->used : 0;
+    count_before(b, maps);
+    unsigned first = b->live <= room ? b->live : objects_within(b, maps, room);
+    uint32_t here = fill->block;
+    unsigned at = fill->used;
+    struct fill next = *fill;
+    if (first < b->live && !next_destination(heap, &next, b->leaf, source, first))
+        return false;
+    if (fill->last != NO_BLOCK)
+        heap->blocks[fill->last].next = source;
+    if (first > 0)
+        put(heap, fill, first);
+    *fill = next.block != here ? next : *fill;
+    if (first < b->live)
+        put(heap, fill, b->live - first);
+    bool both = first > 0 && first < b->live;
+    b->to[0] = first > 0 ? here : fill->block;
+    b->at = (uint16_t)(first > 0 ? at : 0);
+    b->split = first > 0 ? (uint16_t)first : b->live;
+    b->to[1] = fill->block;
+    b->next = NO_BLOCK;
+    store_relaxed(&b->destinations, both ? 2 : 1);
+    fill->last = source;
+    return true;
+}
+
+/* ---- the whole ---- */
+
+static void plan_small(sinter_gc_heap *heap, struct fill *fills, uint32_t block)
+{
+    struct block *b = &heap->blocks[block];
+    enum plan plan = of_small(heap, b);
+    if (plan == PLAN_SLIDE && !gather(heap, &fills[b->leaf], block))
+        plan = b->leaf ? PLAN_STAY : PLAN_REWRITE;
+    if (plan == PLAN_WHOLE)
+        store_relaxed(&b->job, JOB_PENDING);
+    b->plan = (uint8_t)plan;
+}
+
+static void plan_large(sinter_gc_heap *heap, uint32_t first)
+{
+    struct block *head = &heap->blocks[first];
+    char *object = block_home(heap, first);
+    enum plan plan = of_large(heap, head);
+    const struct sinter_gc_layout *layout = &type_of(heap, object)->layout;
+    size_t count = object_tail(layout, object);
+    for (uint32_t i = 0; i < head->length; i++) {
+        struct block *b = &heap->blocks[first + i];
+        b->plan = (uint8_t)plan;
+        b->together = layout->visit != NULL;
+        b->layout = layout;
+        b->count = count;
+        if (plan == PLAN_WHOLE && (i == 0 || !b->together))
+            store_relaxed(&b->job, JOB_PENDING);
+    }
+}
+
+void plan_compaction(sinter_gc_heap *heap)
+{
+    struct fill fills[] = {{NO_BLOCK, 0, NO_BLOCK}, {NO_BLOCK, 0, NO_BLOCK}};
+    uint32_t frontier = heap->frontier;
+    if (heap->moving_served)
+        heap->to = 1 - heap->to;
+    for (uint32_t block = 0; block < frontier; block++) {
+        struct block *b = &heap->blocks[block];
+        /* Not what objects are to be gathered in. */
+        if (b->state == BLOCK_CLOSED && load_relaxed(&b->job) == JOB_NONE)
+            plan_small(heap, fills, block);
+        else if (b->state == BLOCK_LARGE)
+            plan_large(heap, block);
+    }
+    heap->planned = heap->frontier;
+}

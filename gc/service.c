@@ -1,0 +1,148 @@
+#include "service.h"
+
+#include "crew.h"
+#include "fatal.h"
+#include "faults.h"
+#include "move.h"
+#include "os.h"
+
+#include <poll.h>
+#include <stdlib.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+struct service {
+    struct faults faults;
+    sinter_gc_heap *heap;
+    pthread_t thread;
+    pthread_mutex_t lock; /* held while faults are read and answered */
+    int bell;             /* eventfd: quit */
+    _Atomic bool quit;
+    char *start; /* of what is served in this cycle */
+    size_t size;
+    struct staging staging;
+    struct histogram stalls;
+    _Atomic uint64_t count, cpu_ns;
+};
+
+static const char *state_name(enum block_state state)
+{
+    static const char *const names[] = {
+#define X(name) #name,
+        BLOCK_STATES(X)
+#undef X
+    };
+    return names[state];
+}
+
+/* Nothing is to come: it is here already, or nothing was ever written there; or somebody has an old reference. */
+static void answer_rest(struct service *s, char *address)
+{
+    const struct block *b = &s->heap->blocks[block_of(s->heap, address)];
+    uint8_t result;
+    bool holds = b->state == BLOCK_CLOSED || b->state == BLOCK_LARGE || b->state == BLOCK_TAIL;
+    if (!holds || b->home != window_of(s->heap, address))
+        fatal("a stale reference: %p is where no object is any more (its block is %s)", address,
+              state_name((enum block_state)b->state));
+    uffd_zero(&s->heap->uffd, address, 1, &result);
+}
+
+static void serve(struct faults *faults, char *address, uint32_t thread, uint64_t since)
+{
+    struct service *s = (struct service *)faults;
+    (void)thread;
+    if (!move_wanted(s->heap, &s->staging, address))
+        answer_rest(s, address);
+    histogram_add(&s->stalls, os_now_ns() - since);
+    add_relaxed(&s->count, 1);
+}
+
+_Static_assert(offsetof(struct service, faults) == 0, "for serve()");
+
+static bool drain(struct service *s, uint64_t since)
+{
+    pthread_mutex_lock(&s->lock);
+    bool any = faults_drain(&s->faults, since);
+    pthread_mutex_unlock(&s->lock);
+    return any;
+}
+
+static void *run(void *argument)
+{
+    struct service *s = argument;
+    crew_enlist();
+    struct pollfd fds[] = {{.fd = s->heap->uffd.fd, .events = POLLIN}, {.fd = s->bell, .events = POLLIN}};
+    while (!atomic_load(&s->quit)) {
+        uint64_t now = os_now_ns();
+        if (faults_are_expected(&s->faults, now))
+            os_yield();
+        else
+            poll(fds, ARRAY_LEN(fds), -1);
+        if (drain(s, os_now_ns()))
+            store_relaxed(&s->cpu_ns, os_thread_cpu_ns());
+    }
+    return NULL;
+}
+
+void service_start(sinter_gc_heap *heap)
+{
+    struct service *s = heap->service = calloc(1, sizeof(*s));
+    heap->lack = s != NULL ? uffd_open(&heap->uffd) : UFFD_NO_RESOURCES;
+    if (heap->lack != UFFD_READY)
+        return;
+    s->faults.uffd = &heap->uffd;
+    s->faults.serve = serve;
+    s->heap = heap;
+    s->bell = eventfd(0, EFD_CLOEXEC);
+    pthread_mutex_init(&s->lock, NULL);
+    if (s->bell < 0 || pthread_create(&s->thread, NULL, run, s) != 0) {
+        uffd_close(&heap->uffd);
+        heap->lack = UFFD_NO_RESOURCES;
+    }
+}
+
+void service_stop(sinter_gc_heap *heap)
+{
+    struct service *s = heap->service;
+    uint64_t one = 1;
+    if (heap->lack == UFFD_READY) {
+        atomic_store(&s->quit, true);
+        if (write(s->bell, &one, sizeof(one)) == sizeof(one))
+            pthread_join(s->thread, NULL);
+        uffd_close(&heap->uffd);
+        close(s->bell);
+        staging_free(&s->staging);
+    }
+    free(s);
+}
+
+bool service_begin(sinter_gc_heap *heap, unsigned window)
+{
+    struct service *s = heap->service;
+    s->start = block_at(heap, 0, window);
+    s->size = min_size((size_t)heap->frontier * 2 * BLOCK_BYTES, heap->window_bytes);
+    return uffd_register(&heap->uffd, s->start, s->size) == 0;
+}
+
+void service_end(sinter_gc_heap *heap)
+{
+    struct service *s = heap->service;
+    uffd_unregister(&heap->uffd, s->start, s->size);
+    pthread_mutex_lock(&s->lock);
+    pthread_mutex_unlock(&s->lock);
+}
+
+uint64_t service_faults(const sinter_gc_heap *heap)
+{
+    return heap->service != NULL ? load_relaxed(&heap->service->count) : 0;
+}
+
+const struct histogram *service_stalls(const sinter_gc_heap *heap)
+{
+    return &heap->service->stalls;
+}
+
+uint64_t service_cpu_ns(const sinter_gc_heap *heap)
+{
+    return heap->service != NULL ? load_relaxed(&heap->service->cpu_ns) : 0;
+}

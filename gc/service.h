@@ -1,0 +1,26 @@
+/*
+ * Answering the touches of objects that are on the move: a thread that waits for them.
+ */
+#ifndef SINTER_GC_SERVICE_H
+#define SINTER_GC_SERVICE_H
+
+#include "heap.h"
+
+/* Opens the descriptor, in the collector's own descriptor table, and starts the thread. Sets heap->lack. */
+void service_start(sinter_gc_heap *heap);
+void service_stop(sinter_gc_heap *heap);
+
+/*
+ * Touches of empty blocks of this window, from the first to twice as many as there are now, come here from now on. False if the
+ * kernel refuses.
+ */
+bool service_begin(sinter_gc_heap *heap, unsigned window);
+
+/* They no longer do, and none is being answered. */
+void service_end(sinter_gc_heap *heap);
+
+uint64_t service_faults(const sinter_gc_heap *heap);
+const struct histogram *service_stalls(const sinter_gc_heap *heap);
+uint64_t service_cpu_ns(const sinter_gc_heap *heap);
+
+#endif
