@@ -86,7 +86,7 @@ enum uffd_lack mover_open(void)
 {
     if (!take_own_table())
         return UFFD_NO_RESOURCES;
-    enum uffd_lack lack = uffd_open(&service_uffd);
+    enum uffd_lack lack = uffd_open(&service_uffd, UFFD_FORKS);
     if (lack != UFFD_READY)
         return lack;
     if (family_doorbell == NULL)

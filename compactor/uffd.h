@@ -16,6 +16,7 @@ struct uffd {
     int fd;
     int pagemap;       /* descriptor of this process's pagemap, -1 if `fd` serves another process */
     uint64_t features; /* UFFD_FEATURE_* granted */
+    bool user_mode;    /* of user mode only: a system call that touches an absent page gets EFAULT */
     /*
      * Called when the kernel says that the mappings are changing (EAGAIN without progress), and while memory is
      * short: it must read what can be read from `fd`, for a fork ends only when its event is read. It must not move or
@@ -42,10 +43,12 @@ bool uffd_bad_release(const char *release);
 
 /*
  * Opens a descriptor for missing faults of this process, of user and of kernel mode, non-blocking: /dev/userfaultfd,
- * else userfaultfd(2). Asks for UFFD_FEATURE_MOVE (needed), UFFD_FEATURE_EVENT_FORK (taken where CAP_SYS_PTRACE
- * allows it), UFFD_FEATURE_POISON, and opens the pagemap. Leaves nothing open unless it returns UFFD_READY.
+ * else userfaultfd(2). Asks for UFFD_FEATURE_MOVE (needed) and UFFD_FEATURE_POISON, and opens the pagemap. Leaves nothing open
+ * unless it returns UFFD_READY. `wishes`: UFFD_FORKS, that forks are reported (done where CAP_SYS_PTRACE allows it);
+ * UFFD_USER_MODE, that one for faults of user mode only will do, if there is no other for this user.
  */
-enum uffd_lack uffd_open(struct uffd *u);
+enum { UFFD_FORKS = 1, UFFD_USER_MODE = 2 };
+enum uffd_lack uffd_open(struct uffd *u, int wishes);
 void uffd_close(struct uffd *u);
 
 /* Does the descriptor report forks, so that absent pages stay absent in the child? */

@@ -52,8 +52,9 @@ static void close_file(int fd)
         os_syscall(SYS_close, fd, 0, 0, 0, 0, 0);
 }
 
-static long new_descriptor(void)
+static long new_descriptor(struct uffd *u, int wishes)
 {
+    enum { USER_MODE_ONLY = 1 };
     long device = open_file("/dev/userfaultfd", O_RDWR);
     if (device >= 0) {
         long fd = os_syscall(SYS_ioctl, device, USERFAULTFD_IOC_NEW, O_CLOEXEC | O_NONBLOCK, 0, 0, 0);
@@ -61,7 +62,11 @@ static long new_descriptor(void)
         if (fd >= 0)
             return fd;
     }
-    return os_syscall(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK, 0, 0, 0, 0, 0);
+    long fd = os_syscall(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK, 0, 0, 0, 0, 0);
+    if (fd != -EPERM || !(wishes & UFFD_USER_MODE))
+        return fd;
+    u->user_mode = true;
+    return os_syscall(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK | USER_MODE_ONLY, 0, 0, 0, 0, 0);
 }
 
 /* `features`: those wanted; afterwards those that the kernel has. */
@@ -74,9 +79,10 @@ static long handshake(const struct uffd *u, uint64_t *features)
 }
 
 /* A descriptor answers once which features there are or takes a choice of them: asking takes one of its own. */
-static long ask_features(uint64_t *features)
+static long ask_features(uint64_t *features, int wishes)
 {
-    struct uffd probe = {.fd = (int)new_descriptor()};
+    struct uffd probe = {0};
+    probe.fd = (int)new_descriptor(&probe, wishes);
     if (probe.fd < 0)
         return probe.fd;
     *features = 0;
@@ -146,28 +152,30 @@ static enum uffd_lack open_pagemap(struct uffd *u)
     return uffd_present(u, page, 1, &present) && present ? UFFD_READY : UFFD_NO_PAGEMAP;
 }
 
-static enum uffd_lack open_all(struct uffd *u)
+static enum uffd_lack open_all(struct uffd *u, int wishes)
 {
     uint64_t features;
-    long ret = ask_features(&features);
+    uint64_t wanted = UFFD_FEATURE_MOVE | UFFD_FEATURE_POISON | UFFD_FEATURE_THREAD_ID;
+    if (wishes & UFFD_FORKS)
+        wanted |= UFFD_FEATURE_EVENT_FORK;
+    long ret = ask_features(&features, wishes);
     if (ret < 0)
         return lack_of(ret);
     if (!(features & UFFD_FEATURE_MOVE))
         return UFFD_NO_MOVE;
     if (bad_kernel())
         return UFFD_BAD_KERNEL;
-    u->fd = (int)new_descriptor();
+    u->fd = (int)new_descriptor(u, wishes);
     if (u->fd < 0)
         return lack_of(u->fd);
-    ret = choose_features(u, features & (UFFD_FEATURE_MOVE | UFFD_FEATURE_EVENT_FORK | UFFD_FEATURE_POISON |
-                                         UFFD_FEATURE_THREAD_ID));
+    ret = choose_features(u, features & wanted);
     return ret < 0 ? lack_of(ret) : open_pagemap(u);
 }
 
-enum uffd_lack uffd_open(struct uffd *u)
+enum uffd_lack uffd_open(struct uffd *u, int wishes)
 {
     *u = (struct uffd){.fd = -1, .pagemap = -1};
-    enum uffd_lack lack = open_all(u);
+    enum uffd_lack lack = open_all(u, wishes);
     if (lack != UFFD_READY)
         uffd_close(u);
     return lack;

@@ -6,6 +6,7 @@
 #include "move.h"
 #include "os.h"
 #include "plan.h"
+#include "poison.h"
 #include "roots.h"
 #include "service.h"
 #include "space.h"
@@ -194,6 +195,8 @@ static void move(sinter_gc_heap *heap)
     uint64_t start = os_now_ns();
     if (heap->moving_served)
         move_all(heap, moving_workers(heap));
+    if (heap->config.verify)
+        poison_note(heap);
     space_settle(heap);
     if (heap->moving_served) {
         space_bring_stock(heap, heap->to);
@@ -224,6 +227,10 @@ static void note_rate(sinter_gc_heap *heap, uint64_t began)
 static void verify_moved(sinter_gc_heap *heap)
 {
     uint64_t since = world_stop(heap);
+    for (struct mutator *m = heap->mutators; m != NULL; m = m->next)
+        alloc_close(m);
+    if (heap->moving_served)
+        poison_left(heap);
     verify_all(heap);
     world_resume(heap, since);
 }

@@ -5,6 +5,7 @@
 #include "fatal.h"
 #include "fork.h"
 #include "mark.h"
+#include "poison.h"
 #include "roots.h"
 #include "space.h"
 #include "type.h"
@@ -78,6 +79,8 @@ sinter_gc_heap *sinter_gc_create(const struct sinter_gc_config *config)
         return NULL;
     }
     fork_register(heap);
+    if (heap->config.verify)
+        poison_catch();
     return heap;
 }
 

@@ -95,6 +95,7 @@ struct block {
     bool pinned;         /* in this cycle */
     bool together;       /* LARGE, TAIL: the object's type cannot tell which references lie in which block */
     _Atomic bool marked; /* LARGE */
+    uint8_t poisoned;    /* windows, one bit each */
     bool rescan;         /* the mark stack was full: some marked objects in it were not looked into */
     uint16_t used;       /* granules */
     uint16_t live;       /* granules that are marked */
@@ -219,8 +220,9 @@ struct sinter_gc_heap {
     uint32_t planned;   /* blocks below have a plan */
     _Atomic enum phase phase;
     struct mark *mark;
-    struct vector pinned; /* void *: objects, while a mark begins */
-    struct vector first;  /* uint32_t: blocks that the roots point at */
+    struct vector pinned;  /* void *: objects, while a mark begins */
+    struct vector vacated; /* addresses to be poisoned; see poison.c */
+    struct vector first;   /* uint32_t: blocks that the roots point at */
     struct sinter_gc_events events;
 
     /* Statistics. */

@@ -1,5 +1,6 @@
 #include "plan.h"
 
+#include "poison.h"
 #include "space.h"
 
 /* ---- sweeping ---- */
@@ -177,8 +178,10 @@ static void plan_small(sinter_gc_heap *heap, struct fill *fills, uint32_t block)
     enum plan plan = of_small(heap, b);
     if (plan == PLAN_SLIDE && !gather(heap, &fills[b->leaf], block))
         plan = b->leaf ? PLAN_STAY : PLAN_REWRITE;
-    if (plan == PLAN_WHOLE)
+    if (plan == PLAN_WHOLE) {
+        poison_clear(heap, block, heap->to);
         store_relaxed(&b->job, JOB_PENDING);
+    }
     b->plan = (uint8_t)plan;
 }
 
@@ -195,6 +198,8 @@ static void plan_large(sinter_gc_heap *heap, uint32_t first)
         b->together = layout->visit != NULL;
         b->layout = layout;
         b->count = count;
+        if (plan == PLAN_WHOLE)
+            poison_clear(heap, first + i, heap->to);
         if (plan == PLAN_WHOLE && (i == 0 || !b->together))
             store_relaxed(&b->job, JOB_PENDING);
     }

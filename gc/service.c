@@ -87,7 +87,7 @@ static void *run(void *argument)
 void service_start(sinter_gc_heap *heap)
 {
     struct service *s = heap->service = calloc(1, sizeof(*s));
-    heap->lack = s != NULL ? uffd_open(&heap->uffd) : UFFD_NO_RESOURCES;
+    heap->lack = s != NULL ? uffd_open(&heap->uffd, UFFD_USER_MODE) : UFFD_NO_RESOURCES;
     if (heap->lack != UFFD_READY)
         return;
     s->faults.uffd = &heap->uffd;

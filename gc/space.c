@@ -2,6 +2,7 @@
 
 #include "cycle.h"
 #include "os.h"
+#include "poison.h"
 #include "vector.h"
 
 #include <errno.h>
@@ -128,6 +129,7 @@ static void push_stock(sinter_gc_heap *heap, uint32_t block)
 static void set_up(sinter_gc_heap *heap, uint32_t block, enum block_state state, unsigned home, bool leaf)
 {
     struct block *b = &heap->blocks[block];
+    poison_clear(heap, block, home);
     b->state = (uint8_t)state;
     b->home = (uint8_t)home;
     b->leaf = leaf;
@@ -322,6 +324,8 @@ static void bring_row(sinter_gc_heap *heap, uint32_t from, uint32_t row, unsigne
     static _Thread_local uint8_t result[PAGES];
     char *to = block_at(heap, from, window), *source = block_at(heap, from, 1 - window);
     size_t pages = (size_t)row * BLOCK_PAGES;
+    for (uint32_t block = from; block < from + row; block++)
+        poison_clear(heap, block, window);
     bool all = uffd_move(&heap->uffd, to, source, pages, 0, result) == pages;
     if (!all) {
         os_purge(source, pages * PAGE_BYTES);

@@ -9,10 +9,11 @@
 #define STATS(X)                                                                                             \
     X(served)                                                                                                \
     X(used)                                                                                                  \
-    X(live) X(stock) X(allocated) X(collections) X(compactions) X(moved_whole) X(moved_copied)               \
-        X(moved_pinned) X(released) X(faults) X(pauses) X(pause_p50) X(pause_p99) X(pause_p999) X(pause_max) \
-            X(flip_p50) X(flip_p99) X(flip_max) X(stall_p50) X(stall_p99) X(stall_p999) X(stall_max)         \
-                X(mark_time) X(plan_time) X(flip_time) X(move_time) X(cpu) X(threads)
+    X(live)                                                                                                  \
+    X(stock) X(allocated) X(collections) X(compactions) X(moved_whole) X(moved_copied) X(moved_pinned)       \
+        X(released) X(faults) X(pauses) X(pause_p50) X(pause_p99) X(pause_p999) X(pause_max) X(flip_p50)     \
+            X(flip_p99) X(flip_max) X(stall_p50) X(stall_p99) X(stall_p999) X(stall_max) X(mark_time)        \
+                X(plan_time) X(flip_time) X(move_time) X(cpu) X(threads)
 
 static void of_space(sinter_gc_heap *heap, struct sinter_gc_stats *s)
 {
@@ -50,7 +51,7 @@ static void of_service(const sinter_gc_heap *heap, struct sinter_gc_stats *s)
     if (heap->lack != UFFD_READY)
         return;
     const struct histogram *stalls = service_stalls(heap);
-    s->served = SINTER_GC_SERVED_ALL;
+    s->served = heap->uffd.user_mode ? SINTER_GC_SERVED_USER : SINTER_GC_SERVED_ALL;
     s->faults = service_faults(heap);
     s->stall_p50 = histogram_percentile(stalls, 500);
     s->stall_p99 = histogram_percentile(stalls, 990);

@@ -72,7 +72,7 @@ static char *map_pages(size_t pages)
 static int setup(void **state)
 {
     (void)state;
-    enum uffd_lack lack = uffd_open(&uffd);
+    enum uffd_lack lack = uffd_open(&uffd, UFFD_FORKS);
     if (lack != UFFD_READY) {
         print_message("skipped: %s\n", uffd_lack_text(lack));
         return 0;
