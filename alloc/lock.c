@@ -5,15 +5,6 @@
 /* Long enough for a critical section of ours on another CPU, shorter than a futex call. */
 enum { SPINS = 100 };
 
-static inline void pause_cpu(void)
-{
-#if defined(__x86_64__)
-    __builtin_ia32_pause();
-#elif defined(__aarch64__)
-    __asm__ volatile("yield");
-#endif
-}
-
 void lock_slow(struct lock *lock)
 {
     for (int i = 0; i < SPINS; i++) {
@@ -22,7 +13,7 @@ void lock_slow(struct lock *lock)
             atomic_compare_exchange_weak_explicit(&lock->state, &expected, 1, memory_order_acquire,
                                                   memory_order_relaxed))
             return;
-        pause_cpu();
+        os_relax();
     }
     while (atomic_exchange_explicit(&lock->state, 2, memory_order_acquire) != 0)
         os_futex_wait(&lock->state, 2, -1);

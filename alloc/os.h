@@ -93,6 +93,16 @@ uint64_t os_block_signals(uint64_t set);
 
 void os_yield(void);
 
+/* In a loop that waits without sleep. */
+static inline void os_relax(void)
+{
+#if defined(__x86_64__)
+    __builtin_ia32_pause();
+#else
+    __asm__ volatile("yield");
+#endif
+}
+
 /* Sleeps for `ms` milliseconds. */
 void os_sleep(int64_t ms);
 

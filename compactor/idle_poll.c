@@ -42,20 +42,11 @@ static int cpu_of(uint32_t thread)
     return p[-1] >= '0' && p[-1] <= '9' ? cpu : -1;
 }
 
-static inline void relax(void)
-{
-#if defined(__x86_64__)
-    __builtin_ia32_pause();
-#else
-    __asm__ volatile("yield");
-#endif
-}
-
 static void poll(void)
 {
     do {
         for (int i = 0; i < LOOPS; i++)
-            relax();
+            os_relax();
     } while (os_now_ns() < load_relaxed(&idle_poll.until));
     store_relaxed(&idle_poll.cpu_ns, os_thread_cpu_ns());
 }

@@ -52,6 +52,8 @@ static void *small(struct mutator *m, sinter_gc_type type, size_t rounded)
     uint32_t block = space_take(m->heap, leaf);
     if (block == NO_BLOCK)
         return NULL;
+    if (unlikely(load_relaxed(&m->heap->dormant)) && load_relaxed(&m->heap->wanted) != 0)
+        cycle_revive(m->heap);
     close_bump(m->heap, bump);
     bump->next = block_home(m->heap, block);
     bump->limit = bump->next + BLOCK_BYTES;

@@ -2,6 +2,7 @@
 
 #include "alloc.h"
 #include "crew.h"
+#include "fatal.h"
 #include "mark.h"
 #include "move.h"
 #include "os.h"
@@ -53,6 +54,7 @@ static void want_at_least(sinter_gc_heap *heap, enum sinter_gc_collect how)
 void cycle_collect(struct mutator *m, enum sinter_gc_collect how)
 {
     sinter_gc_heap *heap = m->heap;
+    cycle_revive(heap);
     world_leave(m);
     pthread_mutex_lock(&heap->world_lock);
     uint64_t mine = heap->begun + 1;
@@ -343,8 +345,24 @@ int cycle_start(sinter_gc_heap *heap)
     return ENOMEM;
 }
 
+void cycle_forget(sinter_gc_heap *heap)
+{
+    heap->service = NULL;
+    heap->crew = NULL;
+    heap->lack = UFFD_NO_RESOURCES;
+    atomic_store(&heap->dormant, true);
+}
+
+void cycle_revive(sinter_gc_heap *heap)
+{
+    if (load_relaxed(&heap->dormant) && atomic_exchange(&heap->dormant, false) && cycle_start(heap) != 0)
+        fatal("a child process cannot start its collector");
+}
+
 void cycle_stop(sinter_gc_heap *heap)
 {
+    if (load_relaxed(&heap->dormant))
+        return;
     atomic_store(&heap->quit, true);
     atomic_store(&heap->wanted, 1);
     os_futex_wake(&heap->wanted, 1);

@@ -16,6 +16,12 @@ void cycle_collect(struct mutator *m, enum sinter_gc_collect how);
 int cycle_start(sinter_gc_heap *heap);
 void cycle_stop(sinter_gc_heap *heap);
 
+/* In the child of a fork: the threads are gone, and so is what is in the parent's descriptor table. */
+void cycle_forget(sinter_gc_heap *heap);
+
+/* Starts them again if need be. Not with a lock held. */
+void cycle_revive(sinter_gc_heap *heap);
+
 /* Blocks until the next cycle is due, after one. */
 int64_t cycle_budget(const sinter_gc_heap *heap);
 

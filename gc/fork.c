@@ -1,7 +1,6 @@
 #include "fork.h"
 
 #include "cycle.h"
-#include "fatal.h"
 #include "world.h"
 
 static pthread_mutex_t heaps_lock = PTHREAD_MUTEX_INITIALIZER;
@@ -36,9 +35,7 @@ static void child_heap(sinter_gc_heap *heap)
     pthread_cond_init(&heap->finished, NULL);
     parent_heap(heap);
     world_keep_this_thread(heap);
-    heap->service = NULL; /* the parent's descriptor is in the parent's table */
-    if (cycle_start(heap) != 0)
-        fatal("a child process cannot start its collector");
+    cycle_forget(heap);
 }
 
 static void prepare(void)

@@ -34,8 +34,9 @@ enum {
     GRANULE_BITS = 4,
     GRANULE_BYTES = 1 << GRANULE_BITS,
     BLOCK_GRANULES = BLOCK_BYTES >> GRANULE_BITS,
-    BLOCK_WORDS = BLOCK_GRANULES / 64, /* of a map of bits */
-    LARGE_BYTES = BLOCK_BYTES / 2,     /* larger objects have blocks of their own */
+    WORD_GRANULES = 32, /* whose bits are in one word */
+    BLOCK_WORDS = BLOCK_GRANULES / WORD_GRANULES,
+    LARGE_BYTES = BLOCK_BYTES / 2, /* larger objects have blocks of their own */
     WORKERS_MAX = 8,
     WINDOWS = 2,
 };
@@ -108,7 +109,7 @@ struct block {
     uint16_t skip;
     uint32_t source, next;
     union {
-        uint16_t before[BLOCK_WORDS]; /* PLAN_SLIDE: live granules before each word of `live` */
+        uint16_t before[BLOCK_WORDS]; /* PLAN_SLIDE: live granules before each word of the map */
         struct {                      /* PLAN_WHOLE, LARGE: what cannot be read from an object on the move */
             const struct sinter_gc_layout *layout;
             size_t count;
@@ -116,13 +117,14 @@ struct block {
     };
 };
 
-/* The bits of 64 granules, which are needed together. */
-struct bits {
-    _Atomic uint64_t starts, live;
-};
-
+/*
+ * The bits of a block's granules, so that those of a small object are set by one operation:
+ *
+ *   63             32 31              0
+ *   live, 32 granules starts, the same
+ */
 struct maps {
-    struct bits words[BLOCK_WORDS];
+    _Atomic uint64_t words[BLOCK_WORDS];
 };
 
 enum special { ORDINARY, WEAK, EPHEMERON };
@@ -130,6 +132,12 @@ enum special { ORDINARY, WEAK, EPHEMERON };
 struct type {
     struct sinter_gc_layout layout; /* `name` is owned */
     enum special special;
+};
+
+/* What marking needs of most types: objects of one size whose references a map tells. Else `granules` is 0. */
+struct quick_type {
+    uint64_t references;
+    uint32_t granules;
 };
 
 enum { TYPES_MAX = 1 << 20, LEAF_BIT = 1 << 23, TYPE_WEAK = 1, TYPE_EPHEMERON = 2 };
@@ -170,6 +178,7 @@ struct sinter_gc_heap {
     struct block *blocks;
     struct maps *maps;
     struct type *types;
+    struct quick_type *quick_types;
     _Atomic uint32_t type_count;
 
     /* Synchronization: space_lock. */
@@ -209,6 +218,7 @@ struct sinter_gc_heap {
     /* The collector's. */
     pthread_t collector;
     sem_t started;
+    _Atomic bool dormant; /* none of the threads runs: in the child of a fork */
     /* For the growth by time: nanoseconds, and blocks taken, between cycles; and how long the last one took. */
     uint64_t between_ns, taken_between, taken_before, last_ns, last_end;
     struct crew *crew;

@@ -9,6 +9,7 @@
 #include "crew.h"
 #include "fatal.h"
 #include "object.h"
+#include "os.h"
 #include "roots.h"
 #include "vector.h"
 #include "weak.h"
@@ -34,9 +35,9 @@ struct worker {
 struct mark {
     pthread_mutex_t lock;
     pthread_cond_t changed;
-    struct piece *shared; /* full pieces for whoever needs one */
+    struct piece *_Atomic shared; /* for whoever needs one; changed with the lock held */
     unsigned idle, workers;
-    bool done;
+    _Atomic bool done;
     _Atomic unsigned hungry; /* workers that wait */
     _Atomic bool overflow;
 
@@ -142,26 +143,39 @@ static uint64_t set_bits(_Atomic uint64_t *word, uint64_t bits, bool atomically)
     return old;
 }
 
-static void set_live(struct maps *maps, unsigned from, unsigned granules, bool atomically)
+static inline uint64_t live_bits(unsigned from, unsigned granules)
 {
-    while (granules > 0) {
-        unsigned bit = from % 64, n = granules < 64 - bit ? granules : 64 - bit;
-        uint64_t bits = (n == 64 ? ~(uint64_t)0 : ((uint64_t)1 << n) - 1) << bit;
-        set_bits(&maps->words[from / 64].live, bits, atomically);
-        from += n;
+    return (((uint64_t)1 << granules) - 1) << (WORD_GRANULES + from);
+}
+
+/* Those in further words than the first. */
+static void set_more_live(struct maps *maps, unsigned word, unsigned granules, bool atomically)
+{
+    for (; granules > 0; word++) {
+        unsigned n = granules < WORD_GRANULES ? granules : WORD_GRANULES;
+        set_bits(&maps->words[word], live_bits(0, n), atomically);
         granules -= n;
     }
+}
+
+static inline unsigned size_in_granules(const sinter_gc_heap *heap, const void *object)
+{
+    unsigned granules = quick_type_of(heap, object)->granules;
+    return likely(granules != 0) ? granules : (unsigned)object_granules(heap, object);
 }
 
 /* False if it was marked before. */
 static bool mark_small(struct marking *m, uint32_t block, void *object)
 {
     struct maps *maps = &m->heap->maps[block];
-    unsigned granule = granule_of(m->heap, object);
-    uint64_t bit = (uint64_t)1 << granule % 64;
-    if (set_bits(&maps->words[granule / 64].starts, bit, m->w->atomic) & bit)
+    unsigned granule = granule_of(m->heap, object), from = granule % WORD_GRANULES,
+             word = granule / WORD_GRANULES;
+    unsigned granules = size_in_granules(m->heap, object), room = WORD_GRANULES - from;
+    unsigned here = granules < room ? granules : room;
+    uint64_t start = (uint64_t)1 << from;
+    if (set_bits(&maps->words[word], start | live_bits(from, here), m->w->atomic) & start)
         return false;
-    set_live(maps, granule, (unsigned)object_granules(m->heap, object), m->w->atomic);
+    set_more_live(maps, word + 1, granules - here, m->w->atomic);
     return true;
 }
 
@@ -206,7 +220,7 @@ static void note(struct marking *m, struct vector *found, void *object)
         object_visit(m->heap, object, mark_edge, m);
 }
 
-static void look_into(struct marking *m, void *object)
+static void look_into_any(struct marking *m, void *object)
 {
     switch (type_of(m->heap, object)->special) {
     case ORDINARY:
@@ -224,11 +238,45 @@ static void look_into(struct marking *m, void *object)
     }
 }
 
+static inline void look_into(struct marking *m, void *object)
+{
+    const struct quick_type *type = quick_type_of(m->heap, object);
+    if (likely(type->granules != 0))
+        visit_map(object, type->references, object, (const char *)UINTPTR_MAX, mark_edge, m);
+    else
+        look_into_any(m, object);
+}
+
+/* Somebody has nothing to do: half of what is on the stack, the older half, which is likely to lead to more. */
+static void share_half(struct mark *mark, struct worker *w)
+{
+    enum { LEAST = 4 };
+    size_t half = w->top->count / 2;
+    struct piece *piece = half >= LEAST ? new_piece(w) : NULL;
+    if (piece == NULL)
+        return;
+    memcpy(piece->objects, w->top->objects, half * sizeof(void *));
+    memmove(w->top->objects, w->top->objects + half, (w->top->count - half) * sizeof(void *));
+    piece->count = half;
+    w->top->count -= half;
+    share(mark, piece);
+}
+
+/* Waking a thread that sleeps may take longer than marking what it was woken for. */
+static void spin_for_work(const struct mark *mark)
+{
+    enum { SPINS = 2000 };
+    for (int i = 0; i < SPINS && load_relaxed(&mark->shared) == NULL && !load_relaxed(&mark->done); i++)
+        os_relax();
+}
+
 /* False when all are done. */
 static bool wait_for_work(struct mark *mark, struct worker *w)
 {
-    pthread_mutex_lock(&mark->lock);
     add_relaxed(&mark->hungry, 1);
+    if (mark->workers > 1)
+        spin_for_work(mark);
+    pthread_mutex_lock(&mark->lock);
     if (++mark->idle == mark->workers && mark->shared == NULL) {
         mark->done = true;
         pthread_cond_broadcast(&mark->changed);
@@ -258,6 +306,8 @@ static void work(unsigned number, void *context)
         for (void *object; (object = pop_fetched(w)) != NULL;) {
             if (mark_object(&m, object))
                 look_into(&m, object);
+            if (unlikely(load_relaxed(&mark->hungry) > 0) && load_relaxed(&mark->shared) == NULL)
+                share_half(mark, w);
         }
     } while (wait_for_work(mark, w));
 }

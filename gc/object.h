@@ -71,34 +71,49 @@ INLINE void object_visit(const sinter_gc_heap *heap, void *object, sinter_gc_edg
                           edge, context);
 }
 
+static inline const struct quick_type *quick_type_of(const sinter_gc_heap *heap, const void *object)
+{
+    return &heap->quick_types[sinter_gc_type_of(object) & ~(uint32_t)LEAF_BIT];
+}
+
 /* ---- the objects of a block ---- */
+
+static inline uint32_t starts_of(const struct maps *maps, unsigned word)
+{
+    return (uint32_t)load_relaxed(&maps->words[word]);
+}
+
+static inline uint32_t live_of(const struct maps *maps, unsigned word)
+{
+    return (uint32_t)(load_relaxed(&maps->words[word]) >> WORD_GRANULES);
+}
 
 /* The first granule from `granule` on where an object starts; BLOCK_GRANULES if there is none. */
 static inline unsigned next_start(const struct maps *maps, unsigned granule)
 {
-    unsigned word = granule / 64;
+    unsigned word = granule / WORD_GRANULES;
     if (word >= BLOCK_WORDS)
         return BLOCK_GRANULES;
-    uint64_t bits = load_relaxed(&maps->words[word].starts) & ~(uint64_t)0 << granule % 64;
-    while (bits == 0) {
+    uint32_t starts = starts_of(maps, word) & UINT32_MAX << granule % WORD_GRANULES;
+    while (starts == 0) {
         if (++word == BLOCK_WORDS)
             return BLOCK_GRANULES;
-        bits = load_relaxed(&maps->words[word].starts);
+        starts = starts_of(maps, word);
     }
-    return word * 64 + (unsigned)__builtin_ctzll(bits);
+    return word * WORD_GRANULES + (unsigned)__builtin_ctz(starts);
 }
 
 static inline bool starts_at(const struct maps *maps, unsigned granule)
 {
-    return load_relaxed(&maps->words[granule / 64].starts) >> granule % 64 & 1;
+    return starts_of(maps, granule / WORD_GRANULES) >> granule % WORD_GRANULES & 1;
 }
 
 /* How many of the granules before this one are live. */
 static inline unsigned live_before(const struct block *b, const struct maps *maps, unsigned granule)
 {
-    uint64_t below = ((uint64_t)1 << granule % 64) - 1;
-    return b->before[granule / 64] +
-           (unsigned)__builtin_popcountll(load_relaxed(&maps->words[granule / 64].live) & below);
+    uint32_t below = ((uint32_t)1 << granule % WORD_GRANULES) - 1;
+    unsigned word = granule / WORD_GRANULES;
+    return b->before[word] + (unsigned)__builtin_popcount(live_of(maps, word) & below);
 }
 
 /*

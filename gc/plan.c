@@ -9,7 +9,7 @@ static unsigned count_live(const struct maps *maps)
 {
     unsigned live = 0;
     for (unsigned word = 0; word < BLOCK_WORDS; word++)
-        live += (unsigned)__builtin_popcountll(load_relaxed(&maps->words[word].live));
+        live += (unsigned)__builtin_popcount(live_of(maps, word));
     return live;
 }
 
@@ -99,7 +99,7 @@ static void count_before(struct block *b, const struct maps *maps)
     unsigned live = 0;
     for (unsigned word = 0; word < BLOCK_WORDS; word++) {
         b->before[word] = (uint16_t)live;
-        live += (unsigned)__builtin_popcountll(load_relaxed(&maps->words[word].live));
+        live += (unsigned)__builtin_popcount(live_of(maps, word));
     }
 }
 
@@ -107,13 +107,13 @@ static void count_before(struct block *b, const struct maps *maps)
 static unsigned objects_within(const struct block *b, const struct maps *maps, unsigned room)
 {
     for (unsigned word = BLOCK_WORDS; word-- > 0;) {
-        uint64_t starts = load_relaxed(&maps->words[word].starts);
+        uint32_t starts = starts_of(maps, word);
         while (b->before[word] <= room && starts != 0) {
-            unsigned bit = 63 - (unsigned)__builtin_clzll(starts);
-            unsigned before = live_before(b, maps, word * 64 + bit);
+            unsigned bit = 31 - (unsigned)__builtin_clz(starts);
+            unsigned before = live_before(b, maps, word * WORD_GRANULES + bit);
             if (before <= room)
                 return before;
-            starts &= ~((uint64_t)1 << bit);
+            starts &= ~((uint32_t)1 << bit);
         }
     }
     return 0;

@@ -42,7 +42,9 @@ int space_create(sinter_gc_heap *heap)
     heap->blocks = reserve(align_up(blocks * sizeof(struct block), PAGE_BYTES), PAGE_BYTES);
     heap->maps = reserve(blocks * sizeof(struct maps), PAGE_BYTES);
     heap->types = reserve(align_up(TYPES_MAX * sizeof(struct type), PAGE_BYTES), PAGE_BYTES);
-    if (heap->base == NULL || heap->blocks == NULL || heap->maps == NULL || heap->types == NULL) {
+    heap->quick_types = reserve(TYPES_MAX * sizeof(struct quick_type), PAGE_BYTES);
+    if (heap->quick_types == NULL || heap->base == NULL || heap->blocks == NULL || heap->maps == NULL ||
+        heap->types == NULL) {
         space_destroy(heap);
         return ENOMEM;
     }
@@ -62,6 +64,8 @@ void space_destroy(sinter_gc_heap *heap)
         os_unmap(heap->maps, blocks * sizeof(struct maps));
     if (heap->types != NULL)
         os_unmap(heap->types, align_up(TYPES_MAX * sizeof(struct type), PAGE_BYTES));
+    if (heap->quick_types != NULL)
+        os_unmap(heap->quick_types, TYPES_MAX * sizeof(struct quick_type));
     for (unsigned window = 0; window < WINDOWS; window++)
         vector_free(&heap->stocks[window]);
     vector_free(&heap->left);

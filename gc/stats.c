@@ -10,10 +10,13 @@
     X(served)                                                                                                \
     X(used)                                                                                                  \
     X(live)                                                                                                  \
-    X(stock) X(allocated) X(collections) X(compactions) X(moved_whole) X(moved_copied) X(moved_pinned)       \
-        X(released) X(faults) X(pauses) X(pause_p50) X(pause_p99) X(pause_p999) X(pause_max) X(flip_p50)     \
-            X(flip_p99) X(flip_max) X(stall_p50) X(stall_p99) X(stall_p999) X(stall_max) X(mark_time)        \
-                X(plan_time) X(flip_time) X(move_time) X(cpu) X(threads)
+    X(stock)                                                                                                 \
+    X(allocated)                                                                                             \
+    X(collections)                                                                                           \
+    X(compactions) X(moved_whole) X(moved_copied) X(moved_pinned) X(released) X(faults) X(pauses)            \
+        X(pause_p50) X(pause_p99) X(pause_p999) X(pause_max) X(flip_p50) X(flip_p99) X(flip_max)             \
+            X(stall_p50) X(stall_p99) X(stall_p999) X(stall_max) X(mark_time) X(plan_time) X(flip_time)      \
+                X(move_time) X(cpu) X(threads)
 
 static void of_space(sinter_gc_heap *heap, struct sinter_gc_stats *s)
 {
@@ -43,7 +46,9 @@ static void of_times(sinter_gc_heap *heap, struct sinter_gc_stats *s)
     s->plan_time = load_relaxed(&heap->plan_ns);
     s->flip_time = load_relaxed(&heap->flip_ns);
     s->move_time = load_relaxed(&heap->move_ns);
-    s->cpu = load_relaxed(&heap->cpu_ns) + crew_cpu_ns(heap->crew) + service_cpu_ns(heap);
+    s->cpu = load_relaxed(&heap->cpu_ns) + service_cpu_ns(heap);
+    if (heap->crew != NULL)
+        s->cpu += crew_cpu_ns(heap->crew);
 }
 
 static void of_service(const sinter_gc_heap *heap, struct sinter_gc_stats *s)

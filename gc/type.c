@@ -32,6 +32,14 @@ static bool is_valid(const struct sinter_gc_layout *l)
            tail_is_valid(l) && !(l->pointer_free && has_references);
 }
 
+static struct quick_type quick(const struct sinter_gc_layout *l, enum special special)
+{
+    struct quick_type q = {l->references, (uint32_t)round_up_granules(l->size)};
+    if (special != ORDINARY || l->visit != NULL || l->size_of != NULL || l->element_size != 0)
+        q.granules = 0;
+    return q;
+}
+
 static int add(sinter_gc_heap *heap, const struct sinter_gc_layout *layout, enum special special,
                uint32_t *number)
 {
@@ -44,6 +52,7 @@ static int add(sinter_gc_heap *heap, const struct sinter_gc_layout *layout, enum
     if (room) {
         heap->types[count] = (struct type){.layout = *layout, .special = special};
         heap->types[count].layout.name = name;
+        heap->quick_types[count] = quick(layout, special);
         atomic_store(&heap->type_count, count + 1);
     }
     pthread_mutex_unlock(&heap->roots_lock);
