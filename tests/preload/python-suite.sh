@@ -41,7 +41,9 @@ regrtest() {
   shift 2
   mkdir -p "$tmp/scratch"
   (cd "$tmp/scratch" &&
-    as "$variant" timeout --kill-after=5 $((seconds * slower)) $python -m test --timeout $((90 * slower)) "$@") 2>&1
+    # Virtual machines have a vsock that leads nowhere: its test waits for ever.
+    as "$variant" timeout --kill-after=5 $((seconds * slower)) $python -m test --timeout $((90 * slower)) \
+      -i 'test.test_socket.ThreadedVSOCKSocketStreamTest.*' "$@") 2>&1
 }
 
 # The modules named under "N tests failed:" and the like.
