@@ -106,7 +106,12 @@ for heap in malloc libgc sinter moving; do
   step "$heap: the command" run_command "$heap"
   step "$heap: lines" run_repl "$heap"
   step "$heap: language" run_tests "$heap"
-  step "$heap: programs" run_programs "$heap"
+  # At their full sizes on the heap that this is about; SINTER_CHECK_ALL=1: on all.
+  if [ -n "${SINTER_CHECK_QUICK:-}" ] || { [ "$heap" != sinter ] && [ -z "${SINTER_CHECK_ALL:-}" ]; }; then
+    step "$heap: small programs" run_small_programs "$heap"
+  else
+    step "$heap: programs" run_programs "$heap"
+  fi
 done
 [ $heaps -gt 0 ] || { echo "SKIP: no interpreter in $bin"; exit 77; }
 
