@@ -300,6 +300,21 @@ static uint32_t take_row(sinter_gc_heap *heap, unsigned window, uint32_t most, u
     return n;
 }
 
+/* Pages of maps whose blocks are all FREE: nobody reads them before they are written anew. */
+static void release_maps(sinter_gc_heap *heap)
+{
+    enum { MAPS = PAGE_BYTES / sizeof(struct maps) };
+    pthread_mutex_lock(&heap->space_lock);
+    for (uint32_t first = 0; first < heap->frontier; first += MAPS) {
+        uint32_t n = 0;
+        while (n < MAPS && first + n < heap->limit && heap->blocks[first + n].state == BLOCK_FREE)
+            n++;
+        if (n == MAPS)
+            os_purge(&heap->maps[first], PAGE_BYTES);
+    }
+    pthread_mutex_unlock(&heap->space_lock);
+}
+
 size_t space_release(sinter_gc_heap *heap, uint32_t keep)
 {
     size_t bytes = 0;
@@ -317,6 +332,8 @@ size_t space_release(sinter_gc_heap *heap, uint32_t keep)
             bytes += (size_t)row * BLOCK_BYTES;
         }
     }
+    if (bytes > 0)
+        release_maps(heap);
     add_relaxed(&heap->released, bytes);
     return bytes;
 }
