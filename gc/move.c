@@ -65,6 +65,8 @@ void move_rewrite_staying(sinter_gc_heap *heap)
 /* The kernel did not take this page, which is pinned perhaps: its contents go. A hole is one at the other side as well. */
 static void move_otherwise(sinter_gc_heap *heap, char *to, char *from, uint8_t result)
 {
+    if (result == UFFD_OCCUPIED)
+        fatal("internal error: there is a page at %p, where one is to come from %p", to, from);
     for (int tries = 0; result != UFFD_DONE && result != UFFD_OCCUPIED && result != UFFD_HOLE; tries++) {
         if (tries == PATIENCE)
             fatal("a page of the heap cannot be moved from %p to %p", from, to);
