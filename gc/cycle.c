@@ -265,7 +265,7 @@ static void cycle(sinter_gc_heap *heap)
     if (moves && heap->config.verify)
         verify_moved(heap);
     if (how == SINTER_GC_COLLECT_RELEASE)
-        space_release(heap, 0);
+        space_release(heap, UINT32_MAX);
     add_relaxed(&heap->collections, 1);
     heap->last_end = os_now_ns();
     heap->last_ns = heap->last_end - began;
@@ -288,11 +288,12 @@ static void whole_cycle(sinter_gc_heap *heap)
 /* What was free for so long is not needed soon. Milliseconds until there is something to do; -1: nothing. */
 static int64_t release(sinter_gc_heap *heap)
 {
-    if (heap->stock == 0)
+    uint32_t surplus = space_surplus(heap);
+    if (surplus == 0)
         return -1;
     int64_t left = (int64_t)(heap->last_end / 1000000 + heap->config.release_ms) - (int64_t)os_now_ms();
     if (left <= 0)
-        space_release(heap, (uint32_t)max_size(0, (size_t)(heap->budget > 0 ? heap->budget : 0) / 4));
+        space_release(heap, surplus);
     return left > 0 ? left : (int64_t)heap->config.release_ms + 1;
 }
 

@@ -10,6 +10,7 @@
 
 enum {
     SLACK = 4,          /* a window's blocks over those that may be used: room for gathering, and for runs */
+    KEEP_SHARE = 4,     /* of what may be allocated until the next cycle stays as stock */
     RELEASE_MOST = 512, /* blocks given back, or moved, at a time */
 };
 
@@ -315,13 +316,22 @@ static void release_maps(sinter_gc_heap *heap)
     pthread_mutex_unlock(&heap->space_lock);
 }
 
-size_t space_release(sinter_gc_heap *heap, uint32_t keep)
+uint32_t space_surplus(sinter_gc_heap *heap)
+{
+    pthread_mutex_lock(&heap->space_lock);
+    uint32_t keep = heap->budget > 0 ? (uint32_t)(heap->budget / KEEP_SHARE) : 0;
+    uint32_t surplus = heap->stock > keep ? heap->stock - keep : 0;
+    pthread_mutex_unlock(&heap->space_lock);
+    return surplus;
+}
+
+size_t space_release(sinter_gc_heap *heap, uint32_t blocks)
 {
     size_t bytes = 0;
     for (unsigned window = 0; window < WINDOWS; window++) {
         uint32_t row;
-        for (uint32_t from = 0; heap->stock > keep; from += row) {
-            row = take_row(heap, window, (uint32_t)min_size(heap->stock - keep, RELEASE_MOST), &from);
+        for (uint32_t from = 0; blocks > 0; from += row, blocks -= row) {
+            row = take_row(heap, window, (uint32_t)min_size(blocks, RELEASE_MOST), &from);
             if (row == 0)
                 break;
             os_purge(block_at(heap, from, window), (size_t)row * BLOCK_BYTES);

@@ -36,8 +36,11 @@ uint32_t space_take_pages(sinter_gc_heap *heap);
 /* The end of a cycle: nothing is LEFT any more. */
 void space_settle(sinter_gc_heap *heap);
 
-/* Gives stock back to the system, down to `keep` blocks. Returns bytes. */
-size_t space_release(sinter_gc_heap *heap, uint32_t keep);
+/* Blocks of stock that are not needed before the next cycle. */
+uint32_t space_surplus(sinter_gc_heap *heap);
+
+/* Gives so many blocks of stock back to the system. Returns bytes. */
+size_t space_release(sinter_gc_heap *heap, uint32_t blocks);
 
 /* Moves stock from the other window to this one, which is registered and empty where blocks are free. */
 void space_bring_stock(sinter_gc_heap *heap, unsigned window);

@@ -273,24 +273,27 @@ static void use_pin(struct worker *w)
         fail("cannot pin: errno %d", errno);
 }
 
+/* Whole objects change hands: nobody else has one that is handed over. */
 static void use_shared(struct worker *w)
 {
     uint64_t i = draw(w, SHARED), slot = draw(w, SLOTS);
+    struct node *fresh = NULL;
+    SINTER_GC_ROOTS(w->mutator, fresh);
+    fresh = new_node(w);
     sinter_gc_block(w->mutator);
     pthread_mutex_lock(&shared[i].lock);
     sinter_gc_unblock(w->mutator);
-    struct node *n = sinter_gc_handle_get(w->mutator, shared[i].handle);
-    if (n != NULL)
-        check_node(w, n, shared[i].number);
-    if (draw(w, 2) == 0 && w->slots[slot] != NULL) {
-        sinter_gc_handle_set(w->mutator, shared[i].handle, w->slots[slot]);
-        shared[i].number = w->slots[slot]->number;
-    } else {
-        w->slots[slot] = n;
+    struct node *taken = sinter_gc_handle_get(w->mutator, shared[i].handle);
+    if (taken != NULL) {
+        check_node(w, taken, shared[i].number);
+        w->slots[slot] = taken;
     }
+    shared[i].number = fresh->number;
+    sinter_gc_handle_set(w->mutator, shared[i].handle, fresh);
     pthread_mutex_unlock(&shared[i].lock);
 }
 
+/* What it refers to may be another thread's, which may be changing it. */
 static void take_finalized(struct worker *w)
 {
     void *data;
@@ -298,7 +301,6 @@ static void take_finalized(struct worker *w)
     if (n == NULL)
         return;
     check_node(w, n, (uintptr_t)data);
-    check_from(w, n, 5);
     atomic_fetch_add(&finalized, 1);
 }
 
