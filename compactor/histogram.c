@@ -28,6 +28,15 @@ void histogram_add(struct histogram *h, uint64_t value)
         store_relaxed(&h->max, value);
 }
 
+void histogram_merge(struct histogram *h, const struct histogram *other)
+{
+    for (size_t bucket = 0; bucket < HISTOGRAM_BUCKETS; bucket++)
+        add_relaxed(&h->counts[bucket], load_relaxed(&other->counts[bucket]));
+    add_relaxed(&h->total, load_relaxed(&other->total));
+    if (load_relaxed(&other->max) > load_relaxed(&h->max))
+        store_relaxed(&h->max, load_relaxed(&other->max));
+}
+
 uint64_t histogram_percentile(const struct histogram *h, unsigned per_mille)
 {
     uint64_t total = load_relaxed(&h->total), seen = 0, most = load_relaxed(&h->max);

@@ -16,6 +16,9 @@ struct histogram {
 /* One thread adds at a time. */
 void histogram_add(struct histogram *h, uint64_t value);
 
+/* Adds what the other has. */
+void histogram_merge(struct histogram *h, const struct histogram *other);
+
 /* A value that `per_mille` of 1000 do not exceed; 0 if there is none. */
 uint64_t histogram_percentile(const struct histogram *h, unsigned per_mille);
 

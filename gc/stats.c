@@ -14,9 +14,10 @@
     X(allocated)                                                                                             \
     X(collections)                                                                                           \
     X(compactions)                                                                                           \
-    X(moved_whole) X(moved_copied) X(moved_pinned) X(released) X(faults) X(pauses) X(pause_p50) X(pause_p99) \
-        X(pause_p999) X(pause_max) X(flip_p50) X(flip_p99) X(flip_max) X(stall_p50) X(stall_p99)             \
-            X(stall_p999) X(stall_max) X(mark_time) X(plan_time) X(flip_time) X(move_time) X(cpu) X(threads)
+    X(moved_whole)                                                                                           \
+    X(moved_copied) X(moved_pinned) X(released) X(faults) X(pauses) X(pause_p50) X(pause_p99) X(pause_p999)  \
+        X(pause_max) X(flip_p50) X(flip_p99) X(flip_max) X(stall_p50) X(stall_p99) X(stall_p999)             \
+            X(stall_max) X(mark_time) X(plan_time) X(flip_time) X(move_time) X(cpu) X(threads)
 
 static void of_space(sinter_gc_heap *heap, struct sinter_gc_stats *s)
 {
@@ -32,13 +33,22 @@ static void of_space(sinter_gc_heap *heap, struct sinter_gc_stats *s)
     s->released = load_relaxed(&heap->released);
 }
 
+/* Whenever a mutator could not go on: because the world was stopped, or because it waited for an object. */
+static void of_pauses(sinter_gc_heap *heap, struct sinter_gc_stats *s)
+{
+    struct histogram all = {0};
+    histogram_merge(&all, &heap->pauses);
+    if (heap->lack == UFFD_READY)
+        histogram_merge(&all, service_stalls(heap));
+    s->pauses = load_relaxed(&all.total);
+    s->pause_p50 = histogram_percentile(&all, 500);
+    s->pause_p99 = histogram_percentile(&all, 990);
+    s->pause_p999 = histogram_percentile(&all, 999);
+    s->pause_max = load_relaxed(&all.max);
+}
+
 static void of_times(sinter_gc_heap *heap, struct sinter_gc_stats *s)
 {
-    s->pauses = load_relaxed(&heap->pauses.total);
-    s->pause_p50 = histogram_percentile(&heap->pauses, 500);
-    s->pause_p99 = histogram_percentile(&heap->pauses, 990);
-    s->pause_p999 = histogram_percentile(&heap->pauses, 999);
-    s->pause_max = load_relaxed(&heap->pauses.max);
     s->flip_p50 = histogram_percentile(&heap->flips, 500);
     s->flip_p99 = histogram_percentile(&heap->flips, 990);
     s->flip_max = load_relaxed(&heap->flips.max);
@@ -78,6 +88,7 @@ void sinter_gc_stats_get(sinter_gc_heap *heap, struct sinter_gc_stats *stats, si
 {
     struct sinter_gc_stats s = {.size = sizeof(s)};
     of_space(heap, &s);
+    of_pauses(heap, &s);
     of_times(heap, &s);
     of_service(heap, &s);
     s.collections = load_relaxed(&heap->collections);
