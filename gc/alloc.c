@@ -93,8 +93,13 @@ static void *make_room_and_try(struct mutator *m, sinter_gc_type type, size_t si
         cycle_collect(m, how);
         object = try(m, type, size);
     }
-    while (object == NULL && ask_embedder(m, size))
+    while (object == NULL && ask_embedder(m, size)) {
         object = try(m, type, size);
+        if (object == NULL) {
+            cycle_collect(m, SINTER_GC_COLLECT_COMPACT);
+            object = try(m, type, size);
+        }
+    }
     return object;
 }
 

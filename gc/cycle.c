@@ -16,6 +16,7 @@
 #include "world.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <unistd.h>
 
@@ -55,7 +56,7 @@ void cycle_collect(struct mutator *m, enum sinter_gc_collect how)
 {
     sinter_gc_heap *heap = m->heap;
     cycle_revive(heap);
-    world_leave(m);
+    world_leave_all();
     pthread_mutex_lock(&heap->world_lock);
     uint64_t mine = heap->begun + 1;
     want_at_least(heap, how);
@@ -63,7 +64,7 @@ void cycle_collect(struct mutator *m, enum sinter_gc_collect how)
     while ((how == SINTER_GC_COLLECT ? heap->flipped : heap->ended) < mine)
         pthread_cond_wait(&heap->finished, &heap->world_lock);
     pthread_mutex_unlock(&heap->world_lock);
-    world_enter(m);
+    world_enter();
 }
 
 void sinter_gc_collect(sinter_gc_mutator *mutator, enum sinter_gc_collect how)
@@ -297,12 +298,22 @@ static int64_t release(sinter_gc_heap *heap)
     return left > 0 ? left : (int64_t)heap->config.release_ms + 1;
 }
 
+/*
+ * What the embedder does to its descriptors must not reach ours: a registration ends with the last reference to one. What a
+ * callback writes to 0, 1 or 2 in our threads must not reach them either.
+ */
+static void take_own_table(void)
+{
+    os_syscall(SYS_close_range, 0, UINT32_MAX, CLOSE_RANGE_UNSHARE, 0, 0, 0);
+    while (open("/dev/null", O_RDWR | O_CLOEXEC) >= 0 && fcntl(2, F_GETFD) < 0)
+        ;
+}
+
 static void *run(void *argument)
 {
     sinter_gc_heap *heap = argument;
     crew_enlist();
-    /* What the embedder does to its descriptors must not reach ours: a registration ends with the last reference to one. */
-    os_syscall(SYS_close_range, 0, UINT32_MAX, CLOSE_RANGE_UNSHARE, 0, 0, 0);
+    take_own_table();
     heap->crew = crew_start(heap->config.workers);
     if (heap->crew != NULL && heap->config.concurrent)
         service_start(heap);

@@ -6,13 +6,17 @@
 static pthread_mutex_t heaps_lock = PTHREAD_MUTEX_INITIALIZER;
 static sinter_gc_heap *heaps;
 
-/* All locks are held from here to the end of the fork: no cycle is under way. */
+/* Whoever holds it may wait for collections. */
+static void lock_heaps(void)
+{
+    world_leave_all();
+    pthread_mutex_lock(&heaps_lock);
+}
+
+/* The locks of all heaps that are held briefly, when no cycle is under way in any. */
 static void prepare_heap(sinter_gc_heap *heap)
 {
     struct mutator *m = world_of_this_thread(heap);
-    if (m != NULL && m->blocked == 0)
-        world_leave(m);
-    pthread_mutex_lock(&heap->look_lock);
     pthread_mutex_lock(&heap->world_lock);
     if (m != NULL && m->blocked == 0)
         atomic_store(&m->running, true);
@@ -40,7 +44,9 @@ static void child_heap(sinter_gc_heap *heap)
 
 static void prepare(void)
 {
-    pthread_mutex_lock(&heaps_lock);
+    lock_heaps();
+    for (sinter_gc_heap *heap = heaps; heap != NULL; heap = heap->next)
+        pthread_mutex_lock(&heap->look_lock);
     for (sinter_gc_heap *heap = heaps; heap != NULL; heap = heap->next)
         prepare_heap(heap);
 }
@@ -73,18 +79,20 @@ void fork_register(sinter_gc_heap *heap)
 {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
     pthread_once(&once, install);
-    pthread_mutex_lock(&heaps_lock);
+    lock_heaps();
     heap->next = heaps;
     __atomic_store_n(&heaps, heap, __ATOMIC_RELEASE);
     pthread_mutex_unlock(&heaps_lock);
+    world_enter();
 }
 
 void fork_unregister(sinter_gc_heap *heap)
 {
-    pthread_mutex_lock(&heaps_lock);
+    lock_heaps();
     sinter_gc_heap **at = &heaps;
     while (*at != heap)
         at = &(*at)->next;
     *at = heap->next;
     pthread_mutex_unlock(&heaps_lock);
+    world_enter();
 }

@@ -25,7 +25,6 @@
 
 #include <pthread.h>
 #include <semaphore.h>
-#include <ucontext.h>
 
 enum {
     BLOCK_BITS = 14,
@@ -151,7 +150,7 @@ struct mutator {
     unsigned blocked;          /* depth of blocking regions */
     bool scan_stack;
     const char *stack_base, *stack_top; /* of the thread; where it stands still */
-    ucontext_t registers;               /* then, if the stack is to be scanned */
+    uintptr_t registers[128]; /* what its frames below that have saved, if the stack is to be scanned */
     pthread_t thread;
     struct sinter_gc_bump
         real[2]; /* under stress: the public ones are empty, so that each allocation is counted */

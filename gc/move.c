@@ -26,7 +26,9 @@ struct moving {
 
 INLINE void rewrite(void **reference, void *context)
 {
-    *reference = plan_new_address(context, *reference);
+    void *object = plan_new_address(context, *reference);
+    if (object != *reference) /* what was never touched stays so */
+        *reference = object;
 }
 
 void move_root(void **reference, void *context)
@@ -75,20 +77,23 @@ static void move_otherwise(sinter_gc_heap *heap, char *to, char *from, uint8_t r
     os_purge(from, PAGE_BYTES);
 }
 
-/* Whoever waits for them is woken when all are there. */
-static void move_pages(sinter_gc_heap *heap, char *to, char *from, size_t pages)
+/* Whoever waits for them is woken when all are there. Returns whether there were no holes. */
+static bool move_pages(sinter_gc_heap *heap, char *to, char *from, size_t pages)
 {
     uint8_t result[ROW * BLOCK_PAGES];
+    bool all = true;
     for (size_t done = 0; done < pages; done += ARRAY_LEN(result)) {
         size_t n = min_size(pages - done, ARRAY_LEN(result)), offset = done * PAGE_BYTES;
         if (uffd_move(&heap->uffd, to + offset, from + offset, n, 0, result) == n)
             continue;
         for (size_t i = 0; i < n; i++) {
+            all &= result[i] != UFFD_HOLE;
             if (result[i] != UFFD_DONE)
                 move_otherwise(heap, to + offset + i * PAGE_BYTES, from + offset + i * PAGE_BYTES, result[i]);
         }
         uffd_wake(&heap->uffd, to + offset, n * PAGE_BYTES);
     }
+    return all;
 }
 
 /* ---- whole blocks ---- */
@@ -145,11 +150,14 @@ static void move_whole(sinter_gc_heap *heap, uint32_t first, uint32_t n)
     uint32_t blocks = n;
     if (n == 1 && heap->blocks[first].state == BLOCK_LARGE && heap->blocks[first].together)
         blocks = heap->blocks[first].length;
-    move_pages(heap, block_at(heap, first, to), block_at(heap, first, 1 - to), (size_t)blocks * BLOCK_PAGES);
+    char *target = block_at(heap, first, to);
+    bool all = move_pages(heap, target, block_at(heap, first, 1 - to), (size_t)blocks * BLOCK_PAGES);
     for (uint32_t block = first; block < first + blocks; block++) {
         heap->blocks[block].home = (uint8_t)to;
         done(heap, block);
     }
+    if (!all) /* who came upon a hole meanwhile was taken to wait for the block: they ask again */
+        uffd_wake(&heap->uffd, target, (size_t)blocks * BLOCK_BYTES);
     add_relaxed(&heap->whole, (uint64_t)blocks * BLOCK_BYTES);
 }
 

@@ -176,6 +176,8 @@ static void plan_small(sinter_gc_heap *heap, struct fill *fills, uint32_t block)
 {
     struct block *b = &heap->blocks[block];
     enum plan plan = of_small(heap, b);
+    if (b->pinned)
+        add_relaxed(&heap->kept, BLOCK_BYTES);
     if (plan == PLAN_SLIDE && !gather(heap, &fills[b->leaf], block))
         plan = b->leaf ? PLAN_STAY : PLAN_REWRITE;
     if (plan == PLAN_WHOLE) {
@@ -190,6 +192,8 @@ static void plan_large(sinter_gc_heap *heap, uint32_t first)
     struct block *head = &heap->blocks[first];
     char *object = block_home(heap, first);
     enum plan plan = of_large(heap, head);
+    if (head->pinned)
+        add_relaxed(&heap->kept, (uint64_t)head->length * BLOCK_BYTES);
     const struct sinter_gc_layout *layout = &type_of(heap, object)->layout;
     size_t count = object_tail(layout, object);
     for (uint32_t i = 0; i < head->length; i++) {

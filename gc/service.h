@@ -19,6 +19,9 @@ bool service_begin(sinter_gc_heap *heap, unsigned window);
 /* They no longer do, and none is being answered. */
 void service_end(sinter_gc_heap *heap);
 
+/* As uffd_unregister(), and does not fail: what is left registered would be waited for. */
+void service_unregister(sinter_gc_heap *heap, char *start, size_t size);
+
 uint64_t service_faults(const sinter_gc_heap *heap);
 const struct histogram *service_stalls(const sinter_gc_heap *heap);
 uint64_t service_cpu_ns(const sinter_gc_heap *heap);

@@ -248,7 +248,9 @@ void space_leave(sinter_gc_heap *heap, uint32_t block)
     b->state = BLOCK_LEFT;
     b->stock = true;
     heap->in_use--;
-    vector_push(&heap->left, &block, sizeof(block)); /* else it is not used before the end of the cycle */
+    /* Not where holes are served: they would be waited for here. What cannot be noted is not used before the cycle's end. */
+    if (b->home != heap->to)
+        vector_push(&heap->left, &block, sizeof(block));
     pthread_mutex_unlock(&heap->space_lock);
 }
 
@@ -348,28 +350,33 @@ size_t space_release(sinter_gc_heap *heap, uint32_t blocks)
     return bytes;
 }
 
-/* What does not move is given up, for nobody needs what it holds. */
+/* A block of a row that was to move. If it did not as a whole, what is there of it is given up: nobody needs what it holds. */
+static void settle_row_block(sinter_gc_heap *heap, uint32_t block, unsigned window, const uint8_t *result)
+{
+    bool whole = true;
+    for (int page = 0; page < BLOCK_PAGES; page++)
+        whole &= result[page] == UFFD_DONE;
+    heap->blocks[block].home = (uint8_t)window;
+    if (whole) {
+        push_stock(heap, block);
+        return;
+    }
+    for (unsigned side = 0; side < WINDOWS; side++)
+        os_purge(block_at(heap, block, side), BLOCK_BYTES);
+    emptied_locked(heap, block);
+}
+
 static void bring_row(sinter_gc_heap *heap, uint32_t from, uint32_t row, unsigned window)
 {
     enum { PAGES = RELEASE_MOST * BLOCK_PAGES };
     static _Thread_local uint8_t result[PAGES];
-    char *to = block_at(heap, from, window), *source = block_at(heap, from, 1 - window);
-    size_t pages = (size_t)row * BLOCK_PAGES;
     for (uint32_t block = from; block < from + row; block++)
         poison_clear(heap, block, window);
-    bool all = uffd_move(&heap->uffd, to, source, pages, 0, result) == pages;
-    if (!all) {
-        os_purge(source, pages * PAGE_BYTES);
-        os_purge(to, pages * PAGE_BYTES);
-    }
+    uffd_move(&heap->uffd, block_at(heap, from, window), block_at(heap, from, 1 - window),
+              (size_t)row * BLOCK_PAGES, 0, result);
     pthread_mutex_lock(&heap->space_lock);
-    for (uint32_t block = from; block < from + row; block++) {
-        heap->blocks[block].home = (uint8_t)window;
-        if (all)
-            push_stock(heap, block);
-        else
-            emptied_locked(heap, block);
-    }
+    for (uint32_t i = 0; i < row; i++)
+        settle_row_block(heap, from + i, window, result + i * BLOCK_PAGES);
     pthread_mutex_unlock(&heap->space_lock);
 }
 

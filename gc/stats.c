@@ -15,9 +15,10 @@
     X(collections)                                                                                           \
     X(compactions)                                                                                           \
     X(moved_whole)                                                                                           \
-    X(moved_copied) X(moved_pinned) X(released) X(faults) X(pauses) X(pause_p50) X(pause_p99) X(pause_p999)  \
-        X(pause_max) X(flip_p50) X(flip_p99) X(flip_max) X(stall_p50) X(stall_p99) X(stall_p999)             \
-            X(stall_max) X(mark_time) X(plan_time) X(flip_time) X(move_time) X(cpu) X(threads)
+    X(moved_copied)                                                                                          \
+    X(moved_pinned) X(released) X(faults) X(pauses) X(pause_p50) X(pause_p99) X(pause_p999) X(pause_max)     \
+        X(flip_p50) X(flip_p99) X(flip_max) X(stall_p50) X(stall_p99) X(stall_p999) X(stall_max)             \
+            X(mark_time) X(plan_time) X(flip_time) X(move_time) X(cpu) X(threads)
 
 static void of_space(sinter_gc_heap *heap, struct sinter_gc_stats *s)
 {
@@ -106,8 +107,16 @@ static int finish(struct fmt *f)
     return -1;
 }
 
+static int bad_descriptor(void)
+{
+    errno = EBADF;
+    return -1;
+}
+
 int sinter_gc_stats_text(sinter_gc_heap *heap, int fd)
 {
+    if (fd < 0)
+        return bad_descriptor();
     struct sinter_gc_stats s;
     struct fmt f;
     char text[512];
@@ -121,6 +130,8 @@ int sinter_gc_stats_text(sinter_gc_heap *heap, int fd)
 
 int sinter_gc_stats_json(sinter_gc_heap *heap, int fd)
 {
+    if (fd < 0)
+        return bad_descriptor();
     struct sinter_gc_stats s;
     struct fmt f;
     char text[512];

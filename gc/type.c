@@ -21,7 +21,7 @@ static bool tail_is_valid(const struct sinter_gc_layout *l)
     bool aligned = l->element_references == 0 || (l->element_size % WORD == 0 && l->size % WORD == 0);
     return aligned && bytes_covered(l->element_references) <= l->element_size &&
            l->element_size <= SIZE_MOST && l->count_offset >= WORD && l->count_offset % WORD == 0 &&
-           l->count_offset + sizeof(size_t) <= l->size;
+           l->size >= sizeof(size_t) && l->count_offset <= l->size - sizeof(size_t);
 }
 
 static bool is_valid(const struct sinter_gc_layout *l)

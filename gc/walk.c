@@ -3,6 +3,7 @@
  */
 #include "alloc.h"
 #include "fmt.h"
+#include "mark.h"
 #include "object.h"
 #include "roots.h"
 #include "weak.h"
@@ -53,7 +54,7 @@ static void with_world_stopped(void *context)
 static void look(sinter_gc_mutator *mutator, struct looking *looking)
 {
     looking->m = (struct mutator *)mutator;
-    world_outside(looking->m, with_world_stopped, looking);
+    world_outside(with_world_stopped, looking);
 }
 
 /* ---- walk ---- */
@@ -90,6 +91,14 @@ static void dump_root(void **reference, void *context)
         fmt_print(l->out, "root %p\n", *reference);
 }
 
+static void dump_ambiguous(void *value, void *context)
+{
+    const struct looking *l = context;
+    const void *object = mark_object_around(l->m->heap, value);
+    if (object != NULL)
+        fmt_print(l->out, "root %p\n", object);
+}
+
 static void dump_edge(void **reference, void *context)
 {
     const struct looking *l = context;
@@ -122,6 +131,7 @@ static void dump_all(struct looking *l)
         fmt_print(l->out, "type %u %s\n", type, heap->types[type].layout.name);
     roots_visit(heap, dump_root, l);
     weak_visit_queue(heap, dump_root, l);
+    roots_visit_ambiguous(heap, dump_ambiguous, l);
     each_object(heap, dump_object, l);
 }
 
@@ -129,6 +139,10 @@ int sinter_gc_dump(sinter_gc_mutator *mutator, int fd)
 {
     char text[8192];
     struct fmt f;
+    if (fd < 0) {
+        errno = EBADF;
+        return -1;
+    }
     fmt_to_fd(&f, fd, text, sizeof(text));
     sinter_gc_collect(mutator, SINTER_GC_COLLECT_COMPACT);
     struct looking l = {.look = dump_all, .out = &f};

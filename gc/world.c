@@ -61,41 +61,90 @@ static void stand(struct mutator *m)
         pthread_cond_signal(&m->heap->stopped);
 }
 
-static void go_on(struct mutator *m)
+/* What callers keep in registers is in the frames from here to `end`, which may be gone while the thread is in a blocking region. */
+static __attribute__((noinline, no_sanitize("address", "thread"))) void note_frames(struct mutator *m,
+                                                                                    const char *end)
 {
-    while (m->heap->stopping)
-        pthread_cond_wait(&m->heap->resumed, &m->heap->world_lock);
-    atomic_store(&m->running, true);
+    enum { ABOVE = 128 }; /* bytes that surely hold what leave() has saved */
+    const uintptr_t *from = __builtin_frame_address(0);
+    for (size_t i = 0; i < ARRAY_LEN(m->registers); i++, from++)
+        m->registers[i] = (const char *)from < end + ABOVE && (const char *)from < m->stack_base ? *from : 0;
+}
+
+static __attribute__((noinline)) void leave(struct mutator *m)
+{
+    if (m->scan_stack) {
+        __builtin_unwind_init();
+        note_frames(m, __builtin_frame_address(0));
+    }
+    m->stack_top = __builtin_frame_address(0);
+    pthread_mutex_lock(&m->heap->world_lock);
+    stand(m);
+    pthread_mutex_unlock(&m->heap->world_lock);
 }
 
 void world_leave(struct mutator *m)
 {
     int error = errno;
-    if (m->scan_stack)
-        getcontext(&m->registers);
-    m->stack_top = __builtin_frame_address(0);
-    pthread_mutex_lock(&m->heap->world_lock);
-    stand(m);
-    pthread_mutex_unlock(&m->heap->world_lock);
+    leave(m);
     errno = error;
 }
 
-void world_enter(struct mutator *m)
+static void leave_running(void)
+{
+    for (struct mutator *m = of_thread; m != NULL; m = m->next_here) {
+        if (atomic_load(&m->running))
+            leave(m);
+    }
+}
+
+/* False if its world is stopped. */
+static bool try_enter(struct mutator *m)
+{
+    pthread_mutex_lock(&m->heap->world_lock);
+    bool may = !m->heap->stopping;
+    if (may)
+        atomic_store(&m->running, true);
+    pthread_mutex_unlock(&m->heap->world_lock);
+    return may;
+}
+
+static void wait_until_resumed(struct mutator *m)
+{
+    pthread_mutex_lock(&m->heap->world_lock);
+    while (m->heap->stopping)
+        pthread_cond_wait(&m->heap->resumed, &m->heap->world_lock);
+    pthread_mutex_unlock(&m->heap->world_lock);
+}
+
+/* Who waits for one heap keeps no other waiting: its collector may wait for a thread that waits for that one. */
+void world_enter(void)
 {
     int error = errno;
-    pthread_mutex_lock(&m->heap->world_lock);
-    go_on(m);
-    pthread_mutex_unlock(&m->heap->world_lock);
+    for (struct mutator *m = of_thread; m != NULL;) {
+        if (m->blocked > 0 || atomic_load(&m->running) || try_enter(m)) {
+            m = m->next_here;
+            continue;
+        }
+        leave_running();
+        wait_until_resumed(m);
+        m = of_thread;
+    }
     errno = error;
 }
 
-void world_outside(struct mutator *m, void (*function)(void *data), void *data)
+void world_leave_all(void)
 {
-    if (m->blocked++ == 0)
-        world_leave(m);
+    int error = errno;
+    leave_running();
+    errno = error;
+}
+
+void world_outside(void (*function)(void *data), void *data)
+{
+    world_leave_all();
     function(data);
-    if (--m->blocked == 0)
-        world_enter(m);
+    world_enter();
 }
 
 /* ---- what mutators call ---- */
@@ -105,8 +154,8 @@ void sinter_gc_safepoint_slow(sinter_gc_mutator *mutator)
     struct mutator *m = internal(mutator);
     if (m->blocked > 0)
         return;
-    world_leave(m);
-    world_enter(m);
+    world_leave_all();
+    world_enter();
 }
 
 void sinter_gc_block(sinter_gc_mutator *mutator)
@@ -120,7 +169,7 @@ void sinter_gc_unblock(sinter_gc_mutator *mutator)
 {
     struct mutator *m = internal(mutator);
     if (--m->blocked == 0)
-        world_enter(m);
+        world_enter();
 }
 
 sinter_gc_heap *sinter_gc_heap_of(const sinter_gc_mutator *mutator)
@@ -157,14 +206,12 @@ sinter_gc_mutator *sinter_gc_attach(sinter_gc_heap *heap)
     m->thread = pthread_self();
     m->stack_base = stack_base();
     pthread_mutex_lock(&heap->world_lock);
-    while (heap->stopping)
-        pthread_cond_wait(&heap->resumed, &heap->world_lock);
     m->next = heap->mutators;
     heap->mutators = m;
-    atomic_store(&m->running, true);
     pthread_mutex_unlock(&heap->world_lock);
     m->next_here = of_thread;
     of_thread = m;
+    world_enter();
     return &m->public;
 }
 
@@ -191,15 +238,15 @@ void sinter_gc_detach(sinter_gc_mutator *mutator)
     sinter_gc_heap *heap = m->heap;
     always_assert(m->public.frames == NULL);
     alloc_close(m);
+    world_leave_all();
     forget_here(m);
     pthread_mutex_lock(&heap->world_lock);
-    if (m->blocked == 0)
-        stand(m); /* and waits: while the world is stopped it does not belong to this thread */
     while (heap->stopping)
         pthread_cond_wait(&heap->resumed, &heap->world_lock);
     unlink_locked(m);
     pthread_mutex_unlock(&heap->world_lock);
     free(m);
+    world_enter();
 }
 
 static struct mutator *attached_here(const sinter_gc_heap *heap)
@@ -220,7 +267,7 @@ int sinter_gc_with_mutator(sinter_gc_heap *heap, void (*function)(sinter_gc_muta
         return -1;
     if (blocked > 0) { /* it calls back from a blocking region */
         here->blocked = 0;
-        world_enter(here);
+        world_enter();
     }
     function(mutator, data);
     if (blocked > 0) {

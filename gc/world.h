@@ -15,12 +15,18 @@ uint64_t world_stop(sinter_gc_heap *heap);
 /* `stopped_at`: what world_stop() returned; the time since is noted as a pause. */
 void world_resume(sinter_gc_heap *heap, uint64_t stopped_at);
 
-/* The calling mutator stands still from here on, and does not any more. */
+/* The calling thread's mutator stands still from here on; or all that it has. */
 void world_leave(struct mutator *m);
-void world_enter(struct mutator *m);
+void world_leave_all(void);
 
-/* Calls `function` while the calling mutator counts as standing still. */
-void world_outside(struct mutator *m, void (*function)(void *data), void *data);
+/*
+ * None of them does any more, but for those in blocking regions. While it waits for one heap the thread stands still for the
+ * others: their collectors may be waiting for a thread that waits for it.
+ */
+void world_enter(void);
+
+/* Calls `function` while the calling thread stands still. */
+void world_outside(void (*function)(void *data), void *data);
 
 /* The calling thread's mutator of this heap, NULL if it has none. */
 struct mutator *world_of_this_thread(const sinter_gc_heap *heap);

@@ -11,6 +11,8 @@
  *   safepoint  where a mutator may be stopped: any call below that takes a mutator and does not say otherwise. Objects may
  *              move there. A reference that is used after one has to lie in a root, or be read from an object again.
  *
+ * A thread that waits at a safepoint of one heap is at a safepoint of every heap that it is attached to.
+ *
  * Functions that fail return NULL, 0 or -1 as their kind of result is, and set errno. One thread may be attached to several
  * heaps. Nothing here may be called from a signal handler.
  */
@@ -85,7 +87,7 @@ typedef void (*sinter_gc_edge)(void **reference, void *context);
 /*
  * What objects of a type look like: a fixed part of `size` bytes, header included, and behind it a tail of elements. Members
  * that are 0 or NULL mean "none". The two callbacks may read the object they are given and nothing else in the heap, and
- * are called by several threads at once.
+ * are called by several threads at once. They run in threads without the program's descriptors.
  */
 struct sinter_gc_layout {
     const char *name; /* copied */
@@ -210,6 +212,10 @@ static inline struct sinter_gc_frame sinter_gc_frame_push_(struct sinter_gc_fram
                                                            void *const *slots)
 {
     struct sinter_gc_frame made = {mutator->frames, mutator, count, slots};
+    __asm__(
+        ""
+        : "+r"(
+            frame)); /* that it is linked from the mutator only while it lives is more than a compiler sees */
     mutator->frames = frame;
     return made;
 }
@@ -272,7 +278,7 @@ int sinter_gc_root_remove(sinter_gc_heap *heap, void **variable);
 
 /*
  * `roots` is called while all mutators stand still and has to call `edge` with the address of each reference that it knows
- * of: once or twice a collection. It may not call anything else here.
+ * of: several times a collection. It may not call anything else here.
  */
 typedef void (*sinter_gc_roots)(void *data, sinter_gc_edge edge, void *context);
 int sinter_gc_roots_add(sinter_gc_heap *heap, sinter_gc_roots roots, void *data);
@@ -332,7 +338,10 @@ enum sinter_gc_collect {
 /* Collects now. */
 void sinter_gc_collect(sinter_gc_mutator *mutator, enum sinter_gc_collect how);
 
-/* What happens, for those who want to know. Members may be NULL. Called by the collecting thread. */
+/*
+ * What happens, for those who want to know. Members may be NULL. Called by the collecting thread, whose descriptors are not the
+ * program's: what it writes to 0, 1 or 2 is lost.
+ */
 struct sinter_gc_events {
     void *data;
     void (*stopped)(void *data); /* all mutators stand still */
