@@ -165,7 +165,7 @@ static uint32_t random_size(uint64_t *random)
 {
     uint64_t kind = below(random, 1000);
     if (kind < 2)
-        return (uint32_t)below(random, 300000);
+        return 1 + (uint32_t)below(random, 300000);
     return 1 + (uint32_t)below(random, kind < 30 ? 8000 : kind < 400 ? 1200 : 200);
 }
 
