@@ -7,6 +7,8 @@
 
 #include <errno.h>
 
+enum { OVERDRAFT = 256 }; /* blocks that may be taken while a cycle is due, by all mutators */
+
 /* The pointers that objects are taken from; under stress not the public ones. */
 static struct sinter_gc_bump *bumps(struct mutator *m)
 {
@@ -117,6 +119,8 @@ void *sinter_gc_alloc_slow(sinter_gc_mutator *mutator, sinter_gc_type type, size
         errno = EINVAL;
         return NULL;
     }
+    if (unlikely(load_relaxed(&m->heap->budget) < -OVERDRAFT)) /* the collector does not get to run */
+        cycle_collect(m, SINTER_GC_COLLECT);
     unsigned stress = m->heap->config.stress;
     if (stress != 0 && ++m->allocations % stress == 0)
         cycle_collect(m, SINTER_GC_COLLECT_COMPACT);

@@ -25,7 +25,7 @@
 #endif
 
 enum {
-    GAIN_SHARE = 8,   /* compact if that wins an eighth of the blocks in use */
+    GAIN_SHARE = 4,   /* compact if that wins a quarter of the blocks in use */
     GAIN_BLOCKS = 64, /* and so many */
     LEAST_BUDGET = 64,
     LEAST_SHARE = 16, /* of the blocks in use */
@@ -58,7 +58,7 @@ void cycle_collect(struct mutator *m, enum sinter_gc_collect how)
     cycle_revive(heap);
     world_leave_all();
     pthread_mutex_lock(&heap->world_lock);
-    uint64_t mine = heap->begun + 1;
+    uint64_t mine = heap->asked = heap->begun + 1;
     want_at_least(heap, how);
     ring(heap);
     while ((how == SINTER_GC_COLLECT ? heap->flipped : heap->ended) < mine)
@@ -108,7 +108,7 @@ int64_t cycle_budget(const sinter_gc_heap *heap)
 static void set_budget(sinter_gc_heap *heap)
 {
     pthread_mutex_lock(&heap->space_lock);
-    heap->budget = cycle_budget(heap);
+    store_relaxed(&heap->budget, cycle_budget(heap));
     pthread_mutex_unlock(&heap->space_lock);
 }
 
@@ -286,6 +286,15 @@ static void whole_cycle(sinter_gc_heap *heap)
 
 /* ---- the thread ---- */
 
+/* Blocks that were taken while the last cycle was about to stop their takers have asked for no further one. */
+static bool is_due(sinter_gc_heap *heap)
+{
+    pthread_mutex_lock(&heap->world_lock);
+    bool asked = heap->asked > heap->begun;
+    pthread_mutex_unlock(&heap->world_lock);
+    return asked || load_relaxed(&heap->budget) < 0;
+}
+
 /* What was free for so long is not needed soon. Milliseconds until there is something to do; -1: nothing. */
 static int64_t release(sinter_gc_heap *heap)
 {
@@ -299,30 +308,32 @@ static int64_t release(sinter_gc_heap *heap)
 }
 
 /*
- * What the embedder does to its descriptors must not reach ours: a registration ends with the last reference to one. What a
- * callback writes to 0, 1 or 2 in our threads must not reach them either.
+ * What the embedder does to its descriptors must not reach ours: a registration ends with the last reference to one. Nor may what
+ * a callback writes to 0, 1 or 2 in our threads: ours are others, and these are closed.
  */
-static void take_own_table(void)
+static void start_service_apart(sinter_gc_heap *heap)
 {
+    enum { FIRST = 3 };
     os_syscall(SYS_close_range, 0, UINT32_MAX, CLOSE_RANGE_UNSHARE, 0, 0, 0);
-    while (open("/dev/null", O_RDWR | O_CLOEXEC) >= 0 && fcntl(2, F_GETFD) < 0)
+    while (open("/dev/null", O_RDWR | O_CLOEXEC) >= 0 && fcntl(FIRST - 1, F_GETFD) < 0)
         ;
+    service_start(heap);
+    os_syscall(SYS_close_range, 0, FIRST - 1, 0, 0, 0, 0);
 }
 
 static void *run(void *argument)
 {
     sinter_gc_heap *heap = argument;
     crew_enlist();
-    take_own_table();
     heap->crew = crew_start(heap->config.workers);
     if (heap->crew != NULL && heap->config.concurrent)
-        service_start(heap);
+        start_service_apart(heap);
     sem_post(&heap->started);
     if (heap->crew == NULL)
         return NULL;
     while (!atomic_load(&heap->quit)) {
         os_futex_wait(&heap->wanted, 0, release(heap));
-        if (atomic_exchange(&heap->wanted, 0) != 0 && !atomic_load(&heap->quit))
+        if (atomic_exchange(&heap->wanted, 0) != 0 && !atomic_load(&heap->quit) && is_due(heap))
             whole_cycle(heap);
     }
     service_stop(heap);

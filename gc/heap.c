@@ -56,7 +56,7 @@ static int set_up(sinter_gc_heap *heap)
         error = ENOMEM;
     if (error != 0)
         return error;
-    heap->budget = cycle_budget(heap);
+    store_relaxed(&heap->budget, cycle_budget(heap));
     return cycle_start(heap);
 }
 

@@ -188,9 +188,9 @@ struct sinter_gc_heap {
     uint32_t stock;     /* blocks */
     struct vector left; /* uint32_t: blocks that are LEFT with pages */
     struct vector
-        stocks[WINDOWS]; /* uint32_t: FREE blocks with pages there; some may have become something else */
-    int64_t budget;      /* blocks until the next cycle begins */
-    uint64_t taken;      /* blocks, ever */
+        stocks[WINDOWS];    /* uint32_t: FREE blocks with pages there; some may have become something else */
+    _Atomic int64_t budget; /* blocks until the next cycle begins */
+    uint64_t taken;         /* blocks, ever */
 
     pthread_mutex_t look_lock; /* held throughout a cycle, or while somebody looks at all objects */
 
@@ -199,9 +199,9 @@ struct sinter_gc_heap {
     pthread_cond_t stopped, resumed, finished;
     struct mutator *mutators;
     bool stopping;
-    _Atomic int wanted;             /* futex of the collector's sleep: something is wanted */
-    _Atomic int how;                /* enum sinter_gc_collect */
-    uint64_t begun, flipped, ended; /* cycles */
+    _Atomic int wanted;                    /* futex of the collector's sleep: something is wanted */
+    _Atomic int how;                       /* enum sinter_gc_collect */
+    uint64_t asked, begun, flipped, ended; /* cycles */
     _Atomic bool quit;
 
     /* Roots and what belongs to objects. Synchronization: roots_lock. */
@@ -230,6 +230,7 @@ struct sinter_gc_heap {
     _Atomic enum phase phase;
     struct mark *mark;
     struct vector pinned;  /* void *: objects, while a mark begins */
+    struct vector staying; /* uint32_t: blocks whose references are rewritten where they are */
     struct vector vacated; /* addresses to be poisoned; see poison.c */
     struct vector first;   /* uint32_t: blocks that the roots point at */
     struct sinter_gc_events events;

@@ -477,6 +477,7 @@ void mark_destroy(sinter_gc_heap *heap)
     }
     free(mark);
     vector_free(&heap->pinned);
+    vector_free(&heap->staying);
     vector_free(&heap->vacated);
     vector_free(&heap->first);
 }

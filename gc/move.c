@@ -51,13 +51,11 @@ static void rewrite_objects(sinter_gc_heap *heap, uint32_t block, char *address)
 
 void move_rewrite_staying(sinter_gc_heap *heap)
 {
-    for (uint32_t block = 0; block < heap->frontier; block++) {
-        const struct block *b = &heap->blocks[block];
-        if (b->plan != PLAN_REWRITE)
-            continue;
-        if (b->state == BLOCK_CLOSED)
+    for (size_t i = 0; i < heap->staying.count; i++) {
+        uint32_t block = ((uint32_t *)heap->staying.items)[i];
+        if (heap->blocks[block].state == BLOCK_CLOSED)
             rewrite_objects(heap, block, block_home(heap, block));
-        else if (b->state == BLOCK_LARGE)
+        else
             object_visit(heap, block_home(heap, block), rewrite, heap);
     }
 }

@@ -51,6 +51,11 @@ INLINE void object_visit_part(const struct sinter_gc_layout *layout, size_t coun
         tail += (size_t)(from - tail) / layout->element_size * layout->element_size;
     if (to < end)
         end = (char *)to;
+    if (layout->element_size == sizeof(void *)) { /* all of them references */
+        for (; tail < end; tail += sizeof(void *))
+            edge((void **)tail, context);
+        return;
+    }
     for (; tail < end; tail += layout->element_size)
         visit_map(tail, layout->element_references, from, to, edge, context);
 }
@@ -77,6 +82,14 @@ static inline const struct quick_type *quick_type_of(const sinter_gc_heap *heap,
 }
 
 /* ---- the objects of a block ---- */
+
+/* The compiler's own is a call where the processor's instruction cannot be relied on. */
+static inline unsigned count_bits(uint32_t bits)
+{
+    bits -= bits >> 1 & 0x55555555;
+    bits = (bits & 0x33333333) + (bits >> 2 & 0x33333333);
+    return ((bits + (bits >> 4)) & 0x0f0f0f0f) * 0x01010101 >> 24;
+}
 
 static inline uint32_t starts_of(const struct maps *maps, unsigned word)
 {
@@ -113,7 +126,7 @@ static inline unsigned live_before(const struct block *b, const struct maps *map
 {
     uint32_t below = ((uint32_t)1 << granule % WORD_GRANULES) - 1;
     unsigned word = granule / WORD_GRANULES;
-    return b->before[word] + (unsigned)__builtin_popcount(live_of(maps, word) & below);
+    return b->before[word] + count_bits(live_of(maps, word) & below);
 }
 
 /*

@@ -1,7 +1,9 @@
 #include "plan.h"
 
+#include "fatal.h"
 #include "poison.h"
 #include "space.h"
+#include "vector.h"
 
 /* ---- sweeping ---- */
 
@@ -9,7 +11,7 @@ static unsigned count_live(const struct maps *maps)
 {
     unsigned live = 0;
     for (unsigned word = 0; word < BLOCK_WORDS; word++)
-        live += (unsigned)__builtin_popcount(live_of(maps, word));
+        live += count_bits(live_of(maps, word));
     return live;
 }
 
@@ -99,7 +101,7 @@ static void count_before(struct block *b, const struct maps *maps)
     unsigned live = 0;
     for (unsigned word = 0; word < BLOCK_WORDS; word++) {
         b->before[word] = (uint16_t)live;
-        live += (unsigned)__builtin_popcount(live_of(maps, word));
+        live += count_bits(live_of(maps, word));
     }
 }
 
@@ -172,6 +174,14 @@ static bool gather(sinter_gc_heap *heap, struct fill *fill, uint32_t source)
 
 /* ---- the whole ---- */
 
+static void set_plan(sinter_gc_heap *heap, uint32_t block, enum plan plan)
+{
+    struct block *b = &heap->blocks[block];
+    b->plan = (uint8_t)plan;
+    if (plan == PLAN_REWRITE && b->state != BLOCK_TAIL && !vector_push(&heap->staying, &block, sizeof(block)))
+        fatal("out of memory while noting a block that must not move");
+}
+
 static void plan_small(sinter_gc_heap *heap, struct fill *fills, uint32_t block)
 {
     struct block *b = &heap->blocks[block];
@@ -184,7 +194,7 @@ static void plan_small(sinter_gc_heap *heap, struct fill *fills, uint32_t block)
         poison_clear(heap, block, heap->to);
         store_relaxed(&b->job, JOB_PENDING);
     }
-    b->plan = (uint8_t)plan;
+    set_plan(heap, block, plan);
 }
 
 static void plan_large(sinter_gc_heap *heap, uint32_t first)
@@ -198,7 +208,7 @@ static void plan_large(sinter_gc_heap *heap, uint32_t first)
     size_t count = object_tail(layout, object);
     for (uint32_t i = 0; i < head->length; i++) {
         struct block *b = &heap->blocks[first + i];
-        b->plan = (uint8_t)plan;
+        set_plan(heap, first + i, plan);
         b->together = layout->visit != NULL;
         b->layout = layout;
         b->count = count;
@@ -213,6 +223,7 @@ void plan_compaction(sinter_gc_heap *heap)
 {
     struct fill fills[] = {{NO_BLOCK, 0, NO_BLOCK}, {NO_BLOCK, 0, NO_BLOCK}};
     uint32_t frontier = heap->frontier;
+    heap->staying.count = 0;
     if (heap->moving_served)
         heap->to = 1 - heap->to;
     for (uint32_t block = 0; block < frontier; block++) {

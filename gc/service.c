@@ -6,6 +6,7 @@
 #include "move.h"
 #include "os.h"
 
+#include <fcntl.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
@@ -84,6 +85,17 @@ static void *run(void *argument)
     return NULL;
 }
 
+/* Where no callback takes it for a descriptor of the program's: what is written to it would keep the service awake. */
+static int new_bell(void)
+{
+    enum { HIGH = 512 };
+    int low = eventfd(0, EFD_CLOEXEC), high = fcntl(low, F_DUPFD_CLOEXEC, HIGH);
+    if (high < 0)
+        return low;
+    close(low);
+    return high;
+}
+
 void service_start(sinter_gc_heap *heap)
 {
     struct service *s = heap->service = calloc(1, sizeof(*s));
@@ -93,7 +105,7 @@ void service_start(sinter_gc_heap *heap)
     s->faults.uffd = &heap->uffd;
     s->faults.serve = serve;
     s->heap = heap;
-    s->bell = eventfd(0, EFD_CLOEXEC);
+    s->bell = new_bell();
     pthread_mutex_init(&s->lock, NULL);
     if (s->bell < 0 || pthread_create(&s->thread, NULL, run, s) != 0) {
         uffd_close(&heap->uffd);

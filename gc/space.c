@@ -152,8 +152,7 @@ static bool may_take(sinter_gc_heap *heap, uint32_t blocks)
 {
     if (heap->in_use + blocks > heap->most)
         return false;
-    heap->budget -= blocks;
-    if (heap->budget < 0)
+    if (sub_relaxed(&heap->budget, (int64_t)blocks) < (int64_t)blocks)
         cycle_want(heap);
     return true;
 }
@@ -321,7 +320,8 @@ static void release_maps(sinter_gc_heap *heap)
 uint32_t space_surplus(sinter_gc_heap *heap)
 {
     pthread_mutex_lock(&heap->space_lock);
-    uint32_t keep = heap->budget > 0 ? (uint32_t)(heap->budget / KEEP_SHARE) : 0;
+    int64_t budget = load_relaxed(&heap->budget);
+    uint32_t keep = budget > 0 ? (uint32_t)(budget / KEEP_SHARE) : 0;
     uint32_t surplus = heap->stock > keep ? heap->stock - keep : 0;
     pthread_mutex_unlock(&heap->space_lock);
     return surplus;

@@ -16,9 +16,27 @@
     X(compactions)                                                                                           \
     X(moved_whole)                                                                                           \
     X(moved_copied)                                                                                          \
-    X(moved_pinned) X(released) X(faults) X(pauses) X(pause_p50) X(pause_p99) X(pause_p999) X(pause_max)     \
-        X(flip_p50) X(flip_p99) X(flip_max) X(stall_p50) X(stall_p99) X(stall_p999) X(stall_max)             \
-            X(mark_time) X(plan_time) X(flip_time) X(move_time) X(cpu) X(threads)
+    X(moved_pinned)                                                                                          \
+    X(released)                                                                                              \
+    X(faults)                                                                                                \
+    X(pauses)                                                                                                \
+    X(pause_p50)                                                                                             \
+    X(pause_p99)                                                                                             \
+    X(pause_p999)                                                                                            \
+    X(pause_max)                                                                                             \
+    X(flip_p50)                                                                                              \
+    X(flip_p99)                                                                                              \
+    X(flip_max)                                                                                              \
+    X(stall_p50)                                                                                             \
+    X(stall_p99)                                                                                             \
+    X(stall_p999)                                                                                            \
+    X(stall_max)                                                                                             \
+    X(mark_time)                                                                                             \
+    X(plan_time)                                                                                             \
+    X(flip_time)                                                                                             \
+    X(move_time)                                                                                             \
+    X(cpu)                                                                                                   \
+    X(threads)
 
 static void of_space(sinter_gc_heap *heap, struct sinter_gc_stats *s)
 {

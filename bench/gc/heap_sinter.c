@@ -1,0 +1,119 @@
+#include "heap.h"
+
+#include <stdio.h>
+
+const char heap_name[] = "sinter";
+
+static sinter_gc_heap *heap;
+static struct durations stops;
+static uint64_t stopped_at;
+
+static void on_stopped(void *data)
+{
+    (void)data;
+    stopped_at = now_ns();
+}
+
+static void on_flipped(void *data)
+{
+    (void)data;
+    durations_add(&stops, now_ns() - stopped_at);
+}
+
+/* The environment variable SINTER_GC_CONF has the last word. */
+void heap_open(unsigned factor, size_t live)
+{
+    struct sinter_gc_config config;
+    (void)live;
+    sinter_gc_config_init(&config);
+    config.factor = factor;
+    config.minimum = 0;
+    heap = sinter_gc_create(&config);
+    if (heap == NULL) {
+        perror("sinter_gc_create");
+        exit(1);
+    }
+    sinter_gc_listen(heap, &(struct sinter_gc_events){.stopped = on_stopped, .flipped = on_flipped});
+}
+
+mutator *heap_attach(void)
+{
+    mutator *m = sinter_gc_attach(heap);
+    if (m == NULL)
+        heap_full(sizeof *m);
+    return m;
+}
+
+void heap_detach(mutator *m)
+{
+    sinter_gc_detach(m);
+}
+
+void heap_block(mutator *m)
+{
+    sinter_gc_block(m);
+}
+
+void heap_unblock(mutator *m)
+{
+    sinter_gc_unblock(m);
+}
+
+void heap_collect(mutator *m)
+{
+    sinter_gc_collect(m, SINTER_GC_COLLECT_COMPACT);
+}
+
+void heap_release(mutator *m)
+{
+    sinter_gc_collect(m, SINTER_GC_COLLECT_RELEASE);
+}
+
+bool heap_numbers(struct heap_numbers *numbers)
+{
+    struct sinter_gc_stats stats;
+    sinter_gc_stats_get(heap, &stats, sizeof stats);
+    *numbers = (struct heap_numbers){
+        .collections = stats.collections,
+        .compactions = stats.compactions,
+        .live = stats.live,
+        .collecting_cpu = stats.cpu,
+        .pauses = stops.total,
+        .p50 = durations_quantile(&stops, 0.5),
+        .p99 = durations_quantile(&stops, 0.99),
+        .p999 = durations_quantile(&stops, 0.999),
+        .max = stops.max,
+    };
+    return true;
+}
+
+_Noreturn void heap_full(size_t wanted)
+{
+    fprintf(stderr, "no memory for %zu bytes\n", wanted);
+    sinter_gc_stats_text(heap, 2);
+    exit(1);
+}
+
+heap_kind heap_kind_new(const struct heap_layout *layout)
+{
+    const struct sinter_gc_layout as_sinter = {
+        .name = layout->name,
+        .size = layout->size,
+        .references = layout->references,
+        .element_size = layout->element_size,
+        .element_references = layout->element_references,
+        .count_offset = layout->count_offset,
+        .pointer_free = layout->leaf,
+    };
+    sinter_gc_type type = sinter_gc_type_new(heap, &as_sinter);
+    if (type == 0) {
+        perror(layout->name);
+        exit(1);
+    }
+    return type;
+}
+
+sinter_gc_heap *heap_itself(void)
+{
+    return heap;
+}

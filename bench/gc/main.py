@@ -1,0 +1,116 @@
+#!/usr/bin/env python3
+"""Measures the garbage-collected heap: against libgc, against malloc and free, and what threads notice of it."""
+
+import argparse
+import functools
+import json
+import os
+import signal
+import sys
+import time
+
+import programs
+import flip
+import fragment
+import lru
+import moving
+import throughput
+
+import common
+import measure
+
+MEASUREMENTS = {
+    **{workload: functools.partial(throughput.run, workload=workload) for workload in throughput.WORKLOADS},
+    "lru": lru.run,
+    "flip": flip.run,
+    "moving": moving.measure,
+    "fragment": fragment.run,
+}
+
+
+def parse_arguments():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--sinter", metavar="PATH",
+                        help="libsinter-gc.so, or the .la of a build tree; else where the dynamic linker finds it")
+    parser.add_argument("--programs", metavar="DIR", default="bench/gc", help="where they are built (%(default)s)")
+    parser.add_argument("--only", metavar="NAME,...", help=f"only these of {', '.join(MEASUREMENTS)}")
+    parser.add_argument("--rounds", type=int, help="rounds of each measurement")
+    parser.add_argument("--quick", action="store_true", help="few and short rounds, for a look at a change")
+    parser.add_argument("--seed", type=int, default=1, help="decides what is random (%(default)s)")
+    parser.add_argument("--results", metavar="DIR", help="write gc-NAME.json and .md there")
+    return parser.parse_args()
+
+
+def chosen(options):
+    names = options.only.split(",") if options.only else list(MEASUREMENTS)
+    unknown = set(names) - MEASUREMENTS.keys()
+    if unknown:
+        sys.exit(f"main.py: unknown measurement: {', '.join(sorted(unknown))}; there are: {' '.join(MEASUREMENTS)}")
+    return names
+
+
+def measured(name, context):
+    """The section; where something is missing or failed, one that says so."""
+    load = measure.Load()
+    start = time.monotonic()
+    try:
+        section = MEASUREMENTS[name](context)
+    except common.Missing as error:
+        return common.Section(name, bars=[f"{'not measured':12} {error}"])
+    except common.Failure as error:
+        section = common.Section(name, bars=[f"{'FAILED':12} {error}"])
+        section.failed = True
+        return section
+    others = ", ".join(f"{percent:.1f} % {who}" for who, percent in load.others().items())
+    section.remarks.append(f"Took {time.monotonic() - start:.0f} s; CPU time taken by others: {others}.")
+    return section
+
+
+def about(context, options):
+    facts = measure.context(context.libraries(), options.rounds, None)
+    facts["quick"] = options.quick
+    facts["environment"] |= {key: value for key, value in os.environ.items() if key.startswith(("SINTER_GC", "GC_"))}
+    return {key: value for key, value in facts.items() if key != "min_time_s"}
+
+
+def heading(facts):
+    libraries = ", ".join(f"{name} {path}" for name, path in facts["libraries"].items() if path)
+    settings = ", ".join(f"{key}={value}" for key, value in facts["environment"].items())
+    return (f"{facts['date']}, {facts['cpus']} CPUs ({facts['machine']}), Linux {facts['kernel']}, huge pages: "
+            f"{facts['huge_pages']}. {'A quick run. ' if facts['quick'] else ''}"
+            f"Median ±interquartile range in percent.{' Settings: ' + settings if settings else ''}\n"
+            f"Libraries: {libraries}\n")
+
+
+def write(folder, facts, name, section):
+    """Files of its own for each measurement, so that one can be repeated alone."""
+    os.makedirs(folder, exist_ok=True)
+    path = os.path.join(folder, f"gc-{name}")
+    with open(f"{path}.json", "w", encoding="utf-8") as file:
+        file.write(json.dumps({"context": facts, "runs": section.data}, indent=1) + "\n")
+    with open(f"{path}.md", "w", encoding="utf-8") as file:
+        file.write(f"{section.markdown()}{heading(facts)}")
+
+
+def main():
+    options = parse_arguments()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    context = programs.Context(options)
+    facts = about(context, options)
+    names = chosen(options)
+    print(heading(facts), flush=True)
+    failed = False
+    for name in names:
+        section = measured(name, context)
+        failed = failed or section.failed
+        print(section.text(), flush=True)
+        if options.results:
+            write(options.results, facts, name, section)
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit("main.py: interrupted")

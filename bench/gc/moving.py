@@ -1,0 +1,67 @@
+"""Moving dense memory against copying it to fresh pages."""
+
+import os
+
+from common import MIB, Runs, Section, bar
+from programs import Missing, SINTER, progress, run, run_workload
+from throughput import Named
+
+BARS = {"references": 5, "pointer-free run": 20}
+# name: (copied, moved)
+PAIRS = {
+    "references": ("copy", "move"),
+    "pointer-free": ("copy_leaf", "move_leaf"),
+    "pointer-free run": ("copy_leaf", "move_leaf_run"),
+}
+DENSE_MIB, QUICK_DENSE_MIB = 256, 64
+
+
+def kernel(context, neighbours, data):
+    """By the kernel's interface alone."""
+    program, runs = context.path("moving"), Runs()
+    if not os.path.exists(program):
+        raise Missing(f"{program} is not built")
+    for number in range(context.rounds(5, 2)):
+        progress(f"moving, {neighbours} neighbours, round {number + 1}")
+        result = run([program, "32" if context.quick else "128", "5" if context.quick else "15", str(neighbours)],
+                     context.heaps[-1].environment(), "moving")
+        data.append(result)
+        for name, (copied, moved) in PAIRS.items():
+            runs.add(Named(name), copied=result[copied], moved=result[moved], ratio=result[copied] / result[moved])
+    return runs
+
+
+def library(context, data):
+    """By the library, everything that it does while objects move included."""
+    runs, heap = Runs(), context.contestants(SINTER)[-1]
+    for number in range(context.rounds(5, 2)):
+        progress(f"moving by the library, round {number + 1}")
+        result = run_workload(heap, "dense", size=QUICK_DENSE_MIB if context.quick else DENSE_MIB,
+                              factor=400, seed=context.seed(number))
+        data.append(result)
+        blocks = (result["moved_whole"] + result["moved_copied"]) / 16384
+        copied = result["copying_time"] / (result["copied_to_fresh"] / 16384)
+        moved = result["moving_time"] / blocks if blocks else None
+        runs.add(heap, copied=copied, moved=moved, ratio=moved and copied / moved,
+                 whole=result["moved_whole"] / MIB, slid=result["moved_copied"] / MIB)
+    return runs
+
+
+def row(label, runs, name):
+    return [label, runs.cell(name, "copied", 1000), runs.cell(name, "moved", 1000), runs.cell(name, "ratio")]
+
+
+def measure(context):
+    data = []
+    quiet, busy, dense = kernel(context, 0, data), kernel(context, 1, data), library(context, data)
+    rows = [["a block of 16 KiB", "copied, us", "moved, us", "copied over moved"]]
+    for label, runs in (("", quiet), (", a neighbour busy", busy)):
+        rows += [row(name + label, runs, name) for name in PAIRS]
+    rows.append(row("references, by the library", dense, SINTER))
+    return Section("Moving dense memory", rows, [
+        "Objects of 64 B, two references each, which are rewritten whichever way they go; 8 blocks a call, pointer-free "
+        "runs of 2 MiB a call. Copies go to pages that are not there yet, of 4 KiB. By the library: the whole time from "
+        f"the flip until all is in its place; {dense.cell(SINTER, 'whole')} MiB moved whole, "
+        f"{dense.cell(SINTER, 'slid')} MiB gathered; its copies rewrite nothing."],
+        [bar(f"copying over moving, {name}", quiet.median(name, "ratio"), limit, "{:.1f}", at_least=True)
+         for name, limit in BARS.items()], data)
