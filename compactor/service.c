@@ -106,15 +106,15 @@ enum { PATIENCE = 64 }; /* tries where the kernel refuses without a reason that 
 static bool bring_aside_otherwise(uint32_t page, enum uffd_result why)
 {
     uint8_t result = (uint8_t)why;
-    if (why == UFFD_HOLE && !present(page_shadow(page))) {
-        /*
-         * It is back: since all was frozen, or just now, by a move that did not say so. If it is not at its address either,
-         * it was given back to the system after that and is touched anew.
-         */
-        uffd_zero(&service_uffd, page_address(page), 1, &result);
-        return true;
-    }
     for (int tries = 0; result != UFFD_DONE && result != UFFD_OCCUPIED && tries < PATIENCE; tries++) {
+        if (!present(page_shadow(page))) {
+            /*
+             * It is back: since all was frozen, or just now, by a move that did not say so. If it is not at its address either,
+             * it was given back to the system after that and is touched anew. Copying would wait for a page that is nowhere.
+             */
+            uffd_zero(&service_uffd, page_address(page), 1, &result);
+            return true;
+        }
         if (tries % 2 == 0)
             uffd_copy(&service_uffd, page_address(page), page_shadow(page), 1, 0, &result);
         else
