@@ -15,6 +15,10 @@
 #define MAP_FIXED_NOREPLACE 0x100000
 #endif
 
+#ifndef CLOSE_RANGE_UNSHARE
+#define CLOSE_RANGE_UNSHARE (1U << 1)
+#endif
+
 #ifndef MADV_POPULATE_WRITE
 #define MADV_POPULATE_WRITE 23
 #endif
@@ -108,9 +112,9 @@ bool os_purge(void *addr, size_t size)
     return ret == 0;
 }
 
-void os_populate(void *addr, size_t size)
+bool os_populate(void *addr, size_t size)
 {
-    os_syscall(SYS_madvise, (long)addr, (long)size, MADV_POPULATE_WRITE, 0, 0, 0);
+    return os_syscall(SYS_madvise, (long)addr, (long)size, MADV_POPULATE_WRITE, 0, 0, 0) == 0;
 }
 
 void os_advise_huge(void *addr, size_t size)
@@ -175,6 +179,11 @@ void os_sleep(int64_t ms)
 {
     static _Atomic int never;
     os_futex_wait(&never, 0, ms);
+}
+
+bool os_own_descriptors(void)
+{
+    return os_syscall(SYS_close_range, 0, UINT32_MAX, CLOSE_RANGE_UNSHARE, 0, 0, 0) == 0;
 }
 
 uint64_t os_block_signals(uint64_t set)

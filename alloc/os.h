@@ -65,8 +65,8 @@ void *os_remap(void *addr, size_t old_size, size_t new_size);
 /* Gives the physical memory back; the pages read as zeros afterwards. False if the kernel refused. */
 bool os_purge(void *addr, size_t size);
 
-/* Puts memory behind it, where the kernel can do so at once. */
-void os_populate(void *addr, size_t size);
+/* Puts memory behind it that is this process's alone. False if the kernel cannot. */
+bool os_populate(void *addr, size_t size);
 
 void os_advise_huge(void *addr, size_t size);
 void os_advise_no_huge(void *addr, size_t size);
@@ -90,6 +90,9 @@ void os_futex_wake(_Atomic int *word, int count);
 
 /* Sets the calling thread's blocked signals, one bit a signal; returns those that were. */
 uint64_t os_block_signals(uint64_t set);
+
+/* Gives the calling thread, and those that it will start, an empty descriptor table of their own. False if there is none. */
+bool os_own_descriptors(void);
 
 void os_yield(void);
 

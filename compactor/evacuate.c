@@ -10,12 +10,6 @@
 #include "span_pages.h"
 #include "store.h"
 
-#include <sys/mman.h>
-
-#ifndef MADV_POPULATE_WRITE
-#define MADV_POPULATE_WRITE 23
-#endif
-
 enum {
     RUN_PAGES =
         64, /* a call: hides the shoot-down of the other CPUs' translations, and splits huge pages here */
@@ -63,8 +57,7 @@ static bool move_busy(uint32_t page)
     uint8_t here;
     if (!uffd_exclusive(&service_uffd, address) || !uffd_present(&service_uffd, address, 1, &here) || !here)
         return false;
-    return os_syscall(SYS_madvise, (long)address, PAGE_BYTES, MADV_POPULATE_WRITE, 0, 0, 0) == 0 &&
-           move_one(page);
+    return os_populate(address, PAGE_BYTES) && move_one(page);
 }
 
 static bool move_otherwise(uint32_t page, enum uffd_result why)

@@ -23,10 +23,6 @@
 #include <fcntl.h>
 #include <poll.h>
 
-#ifndef CLOSE_RANGE_UNSHARE
-#define CLOSE_RANGE_UNSHARE (1U << 1)
-#endif
-
 enum {
     CHILDREN_POLLED = 30,
     PRESSURE_STALL_US = 150000, /* of PRESSURE_WINDOW_US, during which some task waited for memory */
@@ -78,7 +74,7 @@ static void open_pressure(void)
 static bool take_own_table(void)
 {
     if (!mover.own_table)
-        mover.own_table = os_syscall(SYS_close_range, 0, UINT32_MAX, CLOSE_RANGE_UNSHARE, 0, 0, 0) == 0;
+        mover.own_table = os_own_descriptors();
     return mover.own_table;
 }
 

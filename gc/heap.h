@@ -280,9 +280,11 @@ static inline const struct type *type_of(const sinter_gc_heap *heap, const void 
     return &heap->types[sinter_gc_type_of(object) & ~(uint32_t)LEAF_BIT];
 }
 
-static inline bool is_large(const sinter_gc_heap *heap, uint32_t block)
+/* The first block of the run that this one is of. */
+static inline uint32_t first_of_run(const sinter_gc_heap *heap, uint32_t block)
 {
-    return heap->blocks[block].state >= BLOCK_LARGE && heap->blocks[block].state <= BLOCK_TAIL;
+    const struct block *b = &heap->blocks[block];
+    return b->state == BLOCK_TAIL ? block - b->length : block;
 }
 
 static inline uint64_t round_up_granules(uint64_t bytes)

@@ -40,7 +40,6 @@ struct mark {
     _Atomic bool done;
     _Atomic unsigned hungry; /* workers that wait */
     _Atomic bool overflow;
-
     struct worker worker[WORKERS_MAX];
     sinter_gc_heap *heap;
 };
@@ -388,8 +387,7 @@ void *mark_object_around(const sinter_gc_heap *heap, const void *address)
         return small_around(heap, block, address);
     if (b->state != BLOCK_LARGE && b->state != BLOCK_TAIL)
         return NULL;
-    uint32_t first = b->state == BLOCK_TAIL ? block - b->length : block;
-    char *object = block_home(heap, first);
+    char *object = block_home(heap, first_of_run(heap, block));
     return (const char *)address < object + object_size(heap, object) ? object : NULL;
 }
 

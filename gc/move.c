@@ -107,12 +107,6 @@ static void done(sinter_gc_heap *heap, uint32_t block)
     atomic_store(&heap->blocks[block].job, JOB_DONE);
 }
 
-static uint32_t first_of_run(const sinter_gc_heap *heap, uint32_t block)
-{
-    const struct block *b = &heap->blocks[block];
-    return b->state == BLOCK_TAIL ? block - b->length : block;
-}
-
 /* The part of a large object that lies in this block. What was never touched is left so. */
 static void rewrite_part(sinter_gc_heap *heap, uint32_t block, char *address)
 {

@@ -327,7 +327,7 @@ uint32_t space_surplus(sinter_gc_heap *heap)
     return surplus;
 }
 
-size_t space_release(sinter_gc_heap *heap, uint32_t blocks)
+void space_release(sinter_gc_heap *heap, uint32_t blocks)
 {
     size_t bytes = 0;
     for (unsigned window = 0; window < WINDOWS; window++) {
@@ -347,7 +347,6 @@ size_t space_release(sinter_gc_heap *heap, uint32_t blocks)
     if (bytes > 0)
         release_maps(heap);
     add_relaxed(&heap->released, bytes);
-    return bytes;
 }
 
 /* A block of a row that was to move. If it did not as a whole, what is there of it is given up: nobody needs what it holds. */

@@ -39,8 +39,8 @@ void space_settle(sinter_gc_heap *heap);
 /* Blocks of stock that are not needed before the next cycle. */
 uint32_t space_surplus(sinter_gc_heap *heap);
 
-/* Gives so many blocks of stock back to the system. Returns bytes. */
-size_t space_release(sinter_gc_heap *heap, uint32_t blocks);
+/* Gives so many blocks of stock back to the system. */
+void space_release(sinter_gc_heap *heap, uint32_t blocks);
 
 /* Moves stock from the other window to this one, which is registered and empty where blocks are free. */
 void space_bring_stock(sinter_gc_heap *heap, unsigned window);

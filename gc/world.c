@@ -249,7 +249,7 @@ void sinter_gc_detach(sinter_gc_mutator *mutator)
     world_enter();
 }
 
-static struct mutator *attached_here(const sinter_gc_heap *heap)
+struct mutator *world_of_this_thread(const sinter_gc_heap *heap)
 {
     struct mutator *m = of_thread;
     while (m != NULL && m->heap != heap)
@@ -260,7 +260,7 @@ static struct mutator *attached_here(const sinter_gc_heap *heap)
 int sinter_gc_with_mutator(sinter_gc_heap *heap, void (*function)(sinter_gc_mutator *mutator, void *data),
                            void *data)
 {
-    struct mutator *here = attached_here(heap);
+    struct mutator *here = world_of_this_thread(heap);
     unsigned blocked = here != NULL ? here->blocked : 0;
     sinter_gc_mutator *mutator = here != NULL ? &here->public : sinter_gc_attach(heap);
     if (mutator == NULL)
@@ -295,9 +295,4 @@ void world_keep_this_thread(sinter_gc_heap *heap)
         alloc_close(m);
         free(m);
     }
-}
-
-struct mutator *world_of_this_thread(const sinter_gc_heap *heap)
-{
-    return attached_here(heap);
 }

@@ -1,7 +1,5 @@
 /* Words that may be references: what they point at, or into, stays where it is; all others move. */
-#include "unit.h"
-
-#include "sinter/gc.h"
+#include "unit-gc.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -9,61 +7,11 @@
 
 enum { OBJECTS = 400, LARGE = 100000 };
 
-struct pair {
-    uint64_t header;
-    struct pair *first, *second;
-    uint64_t number;
-};
-
-static sinter_gc_heap *heap;
-static sinter_gc_mutator *m;
-static sinter_gc_type pair_type, bytes_type;
-
 static int open_heap(void **state)
 {
     (void)state;
-    struct sinter_gc_layout pair = {.name = "pair", .size = sizeof(struct pair), .references = 6};
-    struct sinter_gc_layout bytes = {
-        .size = 16, .element_size = 1, .count_offset = 8, .pointer_free = true, .name = "bytes"};
-    struct sinter_gc_config config;
-    sinter_gc_config_init(&config);
-    config.verify = true;
-    config.maximum = 64 << 20;
-    heap = sinter_gc_create(&config);
-    assert_non_null(heap);
-    pair_type = sinter_gc_type_new(heap, &pair);
-    bytes_type = sinter_gc_type_new(heap, &bytes);
-    m = sinter_gc_attach(heap);
-    assert_non_null(m);
+    open_pairs(64 << 20, true);
     return 0;
-}
-
-static int close_heap(void **state)
-{
-    (void)state;
-    m->frames = NULL; /* of a test that failed */
-    sinter_gc_detach(m);
-    sinter_gc_destroy(heap);
-    return 0;
-}
-
-static struct pair *new_pair(uint64_t number)
-{
-    struct pair *p = sinter_gc_alloc(m, pair_type, sizeof(*p));
-    assert_non_null(p);
-    p->number = number;
-    return p;
-}
-
-static void compact(void)
-{
-    sinter_gc_collect(m, SINTER_GC_COLLECT_COMPACT);
-}
-
-/* An address that no scan takes for a reference. */
-static uintptr_t hide(const void *object)
-{
-    return ~(uintptr_t)object;
 }
 
 static uint64_t live_bytes(void)

@@ -1,7 +1,5 @@
 /* Looking at a heap: statistics, events, walking, dumps. */
-#include "unit.h"
-
-#include "sinter/gc.h"
+#include "unit-gc.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -12,41 +10,12 @@
 
 enum { OBJECTS = 3000, TEXT = 1 << 20 };
 
-struct pair {
-    uint64_t header;
-    struct pair *first, *second;
-    uint64_t number;
-};
-
-static sinter_gc_heap *heap;
-static sinter_gc_mutator *m;
-static sinter_gc_type pair_type, bytes_type;
 static char text[TEXT];
 
 static int open_heap(void **state)
 {
     (void)state;
-    struct sinter_gc_layout pair = {.name = "pair", .size = sizeof(struct pair), .references = 6};
-    struct sinter_gc_layout bytes = {
-        .size = 16, .element_size = 1, .count_offset = 8, .pointer_free = true, .name = "bytes"};
-    struct sinter_gc_config config;
-    sinter_gc_config_init(&config);
-    config.maximum = 256 << 20;
-    heap = sinter_gc_create(&config);
-    assert_non_null(heap);
-    pair_type = sinter_gc_type_new(heap, &pair);
-    bytes_type = sinter_gc_type_new(heap, &bytes);
-    m = sinter_gc_attach(heap);
-    assert_non_null(m);
-    return 0;
-}
-
-static int close_heap(void **state)
-{
-    (void)state;
-    m->frames = NULL; /* of a test that failed */
-    sinter_gc_detach(m);
-    sinter_gc_destroy(heap);
+    open_pairs(256 << 20, false);
     return 0;
 }
 

@@ -1,58 +1,15 @@
 /* What belongs to objects: weak references, ephemerons, finalizers, identity hashes. */
-#include "unit.h"
-
-#include "sinter/gc.h"
+#include "unit-gc.h"
 
 #include <string.h>
 
 enum { MANY = 3000 };
 
-struct pair {
-    uint64_t header;
-    void *first, *second;
-    uint64_t number;
-};
-
-static sinter_gc_heap *heap;
-static sinter_gc_mutator *m;
-static sinter_gc_type pair_type;
-
 static int open_heap(void **state)
 {
     (void)state;
-    struct sinter_gc_layout pair = {.name = "pair", .size = sizeof(struct pair), .references = 6};
-    struct sinter_gc_config config;
-    sinter_gc_config_init(&config);
-    config.maximum = 256 << 20;
-    config.verify = true;
-    heap = sinter_gc_create(&config);
-    assert_non_null(heap);
-    pair_type = sinter_gc_type_new(heap, &pair);
-    m = sinter_gc_attach(heap);
-    assert_non_null(m);
+    open_pairs(256 << 20, true);
     return 0;
-}
-
-static int close_heap(void **state)
-{
-    (void)state;
-    m->frames = NULL; /* of a test that failed */
-    sinter_gc_detach(m);
-    sinter_gc_destroy(heap);
-    return 0;
-}
-
-static struct pair *new_pair(uint64_t number)
-{
-    struct pair *p = sinter_gc_alloc(m, pair_type, sizeof(*p));
-    assert_non_null(p);
-    p->number = number;
-    return p;
-}
-
-static void compact(void)
-{
-    sinter_gc_collect(m, SINTER_GC_COLLECT_COMPACT);
 }
 
 static uint64_t number_of(const void *object)

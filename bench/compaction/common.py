@@ -5,6 +5,7 @@ import os
 import statistics
 import subprocess
 import sys
+import time
 
 sys.path.append(os.path.join(os.path.dirname(os.path.realpath(__file__)), ".."))
 
@@ -155,3 +156,29 @@ def bar(text, value, limit, form="{:.3f}", at_least=False):
         return f"{'not measured':12} {text}, {wanted}"
     reached = value >= limit if at_least else value <= limit
     return f"{'reached' if reached else 'MISSED':12} {text}: {form.format(value)}, {wanted}"
+
+
+def chosen(only, measurements):
+    """Those of --only, else all."""
+    names = only.split(",") if only else list(measurements)
+    unknown = set(names) - measurements.keys()
+    if unknown:
+        sys.exit(f"main.py: unknown measurement: {', '.join(sorted(unknown))}; there are: {' '.join(measurements)}")
+    return names
+
+
+def measured(name, measurement, context, *failures):
+    """The section; where something is missing or failed (Failure, or one of these), one that says so."""
+    load = measure.Load()
+    start = time.monotonic()
+    try:
+        section = measurement(context)
+    except Missing as error:
+        return Section(name, bars=[f"{'not measured':12} {error}"])
+    except (Failure, *failures) as error:
+        section = Section(name, bars=[f"{'FAILED':12} {error}"])
+        section.failed = True
+        return section
+    others = ", ".join(f"{percent:.1f} % {who}" for who, percent in load.others().items())
+    section.remarks.append(f"Took {time.monotonic() - start:.0f} s; CPU time taken by others: {others}.")
+    return section

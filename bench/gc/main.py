@@ -7,7 +7,6 @@ import json
 import os
 import signal
 import sys
-import time
 
 import programs
 import flip
@@ -41,31 +40,6 @@ def parse_arguments():
     return parser.parse_args()
 
 
-def chosen(options):
-    names = options.only.split(",") if options.only else list(MEASUREMENTS)
-    unknown = set(names) - MEASUREMENTS.keys()
-    if unknown:
-        sys.exit(f"main.py: unknown measurement: {', '.join(sorted(unknown))}; there are: {' '.join(MEASUREMENTS)}")
-    return names
-
-
-def measured(name, context):
-    """The section; where something is missing or failed, one that says so."""
-    load = measure.Load()
-    start = time.monotonic()
-    try:
-        section = MEASUREMENTS[name](context)
-    except common.Missing as error:
-        return common.Section(name, bars=[f"{'not measured':12} {error}"])
-    except common.Failure as error:
-        section = common.Section(name, bars=[f"{'FAILED':12} {error}"])
-        section.failed = True
-        return section
-    others = ", ".join(f"{percent:.1f} % {who}" for who, percent in load.others().items())
-    section.remarks.append(f"Took {time.monotonic() - start:.0f} s; CPU time taken by others: {others}.")
-    return section
-
-
 def about(context, options):
     facts = measure.context(context.libraries(), options.rounds, None)
     facts["quick"] = options.quick
@@ -97,11 +71,11 @@ def main():
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     context = programs.Context(options)
     facts = about(context, options)
-    names = chosen(options)
+    names = common.chosen(options.only, MEASUREMENTS)
     print(heading(facts), flush=True)
     failed = False
     for name in names:
-        section = measured(name, context)
+        section = common.measured(name, MEASUREMENTS[name], context)
         failed = failed or section.failed
         print(section.text(), flush=True)
         if options.results:
