@@ -120,7 +120,7 @@ static bool bring_aside_otherwise(uint32_t page, enum uffd_result why)
         else
             uffd_move(&service_uffd, page_address(page), page_shadow(page), 1, 0, &result);
     }
-    if (!present(page_address(page)))
+    if (result != UFFD_DONE && result != UFFD_OCCUPIED && !present(page_address(page)))
         return false;
     if (present(page_shadow(page)))
         os_purge(page_shadow(page), PAGE_BYTES);

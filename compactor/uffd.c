@@ -55,20 +55,24 @@ static long inject_error(const struct uffd *u, unsigned long request)
     return request == UFFDIO_REGISTER ? -ENOMEM : -EINVAL;
 }
 
-/* Does a part only and says so, or does not say so: then nobody is woken. */
-static long inject_part(const struct uffd *u, struct uffdio_move *move, bool say_so)
+/* What is said of a part that was done. Of what is not said, nobody is woken. */
+enum said { ALL, SOME, NOTHING, SAID_WAYS };
+
+static long inject_part(const struct uffd *u, struct uffdio_move *move, enum said said)
 {
     struct uffdio_move part = *move;
     part.len = (1 + inject_random() % (move->len >> PAGE_BITS)) << PAGE_BITS;
-    if (!say_so)
+    if (said != ALL)
         part.mode |= UFFDIO_MOVE_MODE_DONTWAKE;
     long ret = control(u, UFFDIO_MOVE, &part);
     move->move = part.move;
     if (ret < 0 && part.move <= 0)
         return ret;
-    if (!say_so)
+    if (said == SOME)
+        move->move = (int64_t)align_down((uint64_t)part.move / 2, PAGE_BYTES);
+    if (said == NOTHING || move->move == 0)
         move->move = -EEXIST;
-    return !say_so ? -EEXIST : part.move == (int64_t)move->len ? 0 : -EAGAIN;
+    return move->move < 0 ? -EEXIST : move->move == (int64_t)move->len ? 0 : -EAGAIN;
 }
 
 static long inject_part_of_copy(const struct uffd *u, struct uffdio_copy *copy)
@@ -86,8 +90,8 @@ static COLD long inject(const struct uffd *u, unsigned long request, void *arg)
 {
     add_relaxed(&uffd_counters.injected, 1);
     uint64_t way = inject_random() % 4;
-    if (request == UFFDIO_MOVE && way < 2)
-        return inject_part(u, arg, way == 0);
+    if (request == UFFDIO_MOVE && way < SAID_WAYS)
+        return inject_part(u, arg, (enum said)way);
     if (request == UFFDIO_COPY && way == 0)
         return inject_part_of_copy(u, arg);
     return inject_error(u, request);
@@ -286,6 +290,19 @@ static size_t look(struct batch *b, size_t first, size_t n)
     return settle(b, first, alike, result);
 }
 
+/*
+ * Nothing more is tried. What counts is where the pages are, not the last error: the kernel may have moved pages, not have said
+ * so (a part that it does report hides the EEXIST of the pages behind it), and then have met something else.
+ */
+static size_t give_up(struct batch *b, size_t first, size_t n, enum uffd_result result)
+{
+    for (size_t i = 0; i < n;) {
+        size_t known = look(b, first + i, n - i);
+        i += known > 0 ? known : settle(b, first + i, 1, result);
+    }
+    return n;
+}
+
 /* Deals with an error. Returns how many pages it settles; 0: try again, up to a limit in `tries`. */
 static size_t settle_error(struct batch *b, size_t first, size_t n, long error, int *tries)
 {
@@ -303,14 +320,14 @@ static size_t settle_error(struct batch *b, size_t first, size_t n, long error, 
         ++*tries;
         return look(b, first, n);
     case EBUSY:
-        return settle(b, first, 1, UFFD_BUSY);
+        return give_up(b, first, 1, UFFD_BUSY);
     case ENOMEM:
         if (b->way != MOVE) {
             wait_for_memory(b);
             return 0;
         }
         let_others(b->u);
-        return ++*tries == PATIENCE ? settle(b, first, n, UFFD_REFUSED) : 0;
+        return ++*tries == PATIENCE ? give_up(b, first, n, UFFD_REFUSED) : 0;
     case ESRCH:
         return ++*tries == PATIENCE ? settle(b, first, n, UFFD_GONE) : 0;
     case ENOENT:
@@ -340,7 +357,7 @@ static void fill(struct batch *b, size_t first, size_t n)
         n -= settled;
     }
     if (n == 1)
-        settle(b, first, 1, UFFD_REFUSED);
+        give_up(b, first, 1, UFFD_REFUSED);
     if (n > 1) {
         fill(b, first, n / 2);
         fill(b, first + n / 2, n - n / 2);
