@@ -31,6 +31,7 @@ enum uffd_lack {
     UFFD_NO_CALL,      /* the kernel has no userfaultfd */
     UFFD_NOT_ALLOWED,  /* not for this user: at best faults of user mode would be served */
     UFFD_NO_MOVE,      /* the kernel is older than 6.8 */
+    UFFD_NO_WATCH,     /* or, for UFFD_WRITES, than 6.7 */
     UFFD_BAD_KERNEL,   /* the kernel is known to lose pages that it moves while they are swapped out */
     UFFD_NO_PAGEMAP,   /* /proc is missing, or PAGEMAP_SCAN */
     UFFD_NO_RESOURCES, /* out of descriptors or memory */
@@ -45,9 +46,10 @@ bool uffd_bad_release(const char *release);
  * Opens a descriptor for missing faults of this process, of user and of kernel mode, non-blocking: /dev/userfaultfd,
  * else userfaultfd(2). Asks for UFFD_FEATURE_MOVE (needed) and UFFD_FEATURE_POISON, and opens the pagemap. Leaves nothing open
  * unless it returns UFFD_READY. `wishes`: UFFD_FORKS, that forks are reported (done where CAP_SYS_PTRACE allows it);
- * UFFD_USER_MODE, that one for faults of user mode only will do, if there is no other for this user.
+ * UFFD_USER_MODE, that one for faults of user mode only will do, if there is no other for this user; UFFD_WRITES, that it is for
+ * uffd_watch() and nothing else.
  */
-enum { UFFD_FORKS = 1, UFFD_USER_MODE = 2 };
+enum { UFFD_FORKS = 1, UFFD_USER_MODE = 2, UFFD_WRITES = 4 };
 enum uffd_lack uffd_open(struct uffd *u, int wishes);
 void uffd_close(struct uffd *u);
 
@@ -140,5 +142,25 @@ struct uffd_counters {
 };
 
 extern HIDDEN struct uffd_counters uffd_counters;
+
+/*
+ * Of a descriptor with UFFD_WRITES: from now on it can be told which pages of [addr, addr + size) were written to, by whomever,
+ * the kernel included. uffd_unregister() ends it. 0 or -errno.
+ */
+long uffd_watch(const struct uffd *u, void *addr, size_t size);
+
+/* Pages of a range that is watched count as not written to. A write to one takes a fault, in the kernel alone. False: an error. */
+bool uffd_forget_writes(const struct uffd *u, void *addr, size_t size);
+
+struct uffd_part {
+    uint64_t start, end; /* addresses */
+    uint64_t unused;
+};
+
+/*
+ * The pages of [*from, end) that were written to since, or came to be; pages that are not there are none. Fills at most `most`
+ * parts and moves *from to where it has got to. How many parts, or -errno.
+ */
+long uffd_writes(const struct uffd *u, char **from, char *end, struct uffd_part *parts, size_t most);
 
 #endif

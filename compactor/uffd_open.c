@@ -18,6 +18,7 @@ const char *uffd_lack_text(enum uffd_lack lack)
         [UFFD_NOT_ALLOWED] = "userfaultfd is not allowed for this user: it takes CAP_SYS_PTRACE, access to "
                              "/dev/userfaultfd, or the sysctl vm.unprivileged_userfaultfd=1",
         [UFFD_NO_MOVE] = "the kernel cannot move pages: it takes Linux 6.8",
+        [UFFD_NO_WATCH] = "the kernel does not tell which pages were written to: it takes Linux 6.7",
         [UFFD_BAD_KERNEL] =
             "the kernel may lose pages that it moves while swap is in use: it takes Linux 6.12.37, "
             "6.15.6 or 6.16, or no swap",
@@ -152,19 +153,32 @@ static enum uffd_lack open_pagemap(struct uffd *u)
     return uffd_present(u, page, 1, &present) && present ? UFFD_READY : UFFD_NO_PAGEMAP;
 }
 
+static uint64_t wanted_features(int wishes)
+{
+    if (wishes & UFFD_WRITES)
+        return UFFD_FEATURE_WP_ASYNC;
+    uint64_t forks = wishes & UFFD_FORKS ? UFFD_FEATURE_EVENT_FORK : 0;
+    return UFFD_FEATURE_MOVE | UFFD_FEATURE_POISON | UFFD_FEATURE_THREAD_ID | forks;
+}
+
+static enum uffd_lack lack_of_features(uint64_t features, int wishes)
+{
+    if (wishes & UFFD_WRITES)
+        return features & UFFD_FEATURE_WP_ASYNC ? UFFD_READY : UFFD_NO_WATCH;
+    if (!(features & UFFD_FEATURE_MOVE))
+        return UFFD_NO_MOVE;
+    return bad_kernel() ? UFFD_BAD_KERNEL : UFFD_READY;
+}
+
 static enum uffd_lack open_all(struct uffd *u, int wishes)
 {
-    uint64_t features;
-    uint64_t wanted = UFFD_FEATURE_MOVE | UFFD_FEATURE_POISON | UFFD_FEATURE_THREAD_ID;
-    if (wishes & UFFD_FORKS)
-        wanted |= UFFD_FEATURE_EVENT_FORK;
+    uint64_t features, wanted = wanted_features(wishes);
     long ret = ask_features(&features, wishes);
     if (ret < 0)
         return lack_of(ret);
-    if (!(features & UFFD_FEATURE_MOVE))
-        return UFFD_NO_MOVE;
-    if (bad_kernel())
-        return UFFD_BAD_KERNEL;
+    enum uffd_lack lack = lack_of_features(features, wishes);
+    if (lack != UFFD_READY)
+        return lack;
     u->fd = (int)new_descriptor(u, wishes);
     if (u->fd < 0)
         return lack_of(u->fd);

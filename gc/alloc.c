@@ -112,6 +112,14 @@ static bool is_known(const sinter_gc_heap *heap, sinter_gc_type type)
            heap->types[number].layout.pointer_free == ((type & LEAF_BIT) != 0);
 }
 
+/* Every kind takes its turn; a minor one needs one before it that moves nothing. */
+static enum sinter_gc_collect stress_kind(uint64_t number)
+{
+    static const enum sinter_gc_collect kinds[] = {SINTER_GC_COLLECT_COMPACT, SINTER_GC_COLLECT,
+                                                   SINTER_GC_COLLECT_MINOR, SINTER_GC_COLLECT_MINOR};
+    return kinds[number % ARRAY_LEN(kinds)];
+}
+
 void *sinter_gc_alloc_slow(sinter_gc_mutator *mutator, sinter_gc_type type, size_t size)
 {
     struct mutator *m = (struct mutator *)mutator;
@@ -120,10 +128,10 @@ void *sinter_gc_alloc_slow(sinter_gc_mutator *mutator, sinter_gc_type type, size
         return NULL;
     }
     if (unlikely(load_relaxed(&m->heap->budget) < -OVERDRAFT)) /* the collector does not get to run */
-        cycle_collect(m, SINTER_GC_COLLECT);
+        cycle_collect(m, SINTER_GC_COLLECT_MINOR);
     unsigned stress = m->heap->config.stress;
     if (stress != 0 && ++m->allocations % stress == 0)
-        cycle_collect(m, SINTER_GC_COLLECT_COMPACT);
+        cycle_collect(m, stress_kind(m->allocations / stress));
     sinter_gc_safepoint(mutator);
     void *object = size < SIZE_MAX - GRANULE_BYTES ? try(m, type, size) : NULL;
     if (object == NULL && size <= m->heap->config.maximum)

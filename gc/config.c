@@ -42,6 +42,7 @@ static const struct key keys[] = {
     KEY(verify, WORD, 0, 1, "off on"),
     KEY(compact, WORD, 0, 1, "off on"),
     KEY(concurrent, WORD, 0, 1, "off on"),
+    KEY(generational, WORD, 0, 1, "off on"),
 };
 
 static uint64_t get(const struct sinter_gc_config *config, const struct key *key)
@@ -71,6 +72,7 @@ void sinter_gc_config_init(struct sinter_gc_config *config)
         .release_ms = 1000,
         .compact = true,
         .concurrent = true,
+        .generational = true,
     };
 }
 

@@ -14,6 +14,7 @@
 #include "verify.h"
 #include "weak.h"
 #include "world.h"
+#include "written.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -25,6 +26,7 @@ enum {
     GAIN_BLOCKS = 64, /* and so many */
     LEAST_BUDGET = 64,
     LEAST_SHARE = 16, /* of the blocks in use */
+    RESTS_MOST = 31,
 };
 
 /* ---- asking for one ---- */
@@ -57,7 +59,7 @@ void cycle_collect(struct mutator *m, enum sinter_gc_collect how)
     uint64_t mine = heap->asked = heap->begun + 1;
     want_at_least(heap, how);
     ring(heap);
-    while ((how == SINTER_GC_COLLECT ? heap->flipped : heap->ended) < mine)
+    while ((how <= SINTER_GC_COLLECT ? heap->flipped : heap->ended) < mine)
         pthread_cond_wait(&heap->finished, &heap->world_lock);
     pthread_mutex_unlock(&heap->world_lock);
     world_enter();
@@ -81,7 +83,7 @@ static double goal(const sinter_gc_heap *heap, double used)
         return used + (double)heap->taken_between * (double)heap->last_ns / (double)(heap->between_ns + 1) *
                           (100.0 - c->gc_share) / c->gc_share;
     default:
-        return (double)load_relaxed(&heap->live) / BLOCK_BYTES * c->factor / 100;
+        return (double)heap->full_live / BLOCK_BYTES * c->factor / 100;
     }
 }
 
@@ -128,7 +130,7 @@ static bool is_worth(const sinter_gc_heap *heap, enum sinter_gc_collect how)
     if (!heap->config.compact)
         return false;
     uint32_t gain = plan_gain(heap);
-    return how != SINTER_GC_COLLECT || (gain >= GAIN_BLOCKS && gain >= heap->in_use / GAIN_SHARE);
+    return how > SINTER_GC_COLLECT || (gain >= GAIN_BLOCKS && gain >= heap->in_use / GAIN_SHARE);
 }
 
 static void rewrite_roots(sinter_gc_heap *heap)
@@ -156,6 +158,43 @@ static void flip(sinter_gc_heap *heap)
     add_relaxed(&heap->compactions, 1);
 }
 
+/* ---- minor or full ---- */
+
+/*
+ * Garbage among the old stays until a full cycle. That is due when half of what could be allocated after the last one has become
+ * old, or when so little was left of the fresh that objects had better be moved; and at once, and for a while, where minor
+ * ones win little: most of what is fresh survives, or most of what is old is written to.
+ */
+static void after_minor(sinter_gc_heap *heap)
+{
+    int64_t kept = (int64_t)heap->in_use - heap->last_in_use, old = (int64_t)heap->in_use - heap->full_in_use;
+    bool poor = kept > (int64_t)heap->taken_between / 2 ||
+                heap->written > (size_t)heap->last_in_use * BLOCK_PAGES / 2;
+    heap->rests = !poor ? 0 : heap->rests < RESTS_MOST ? 2 * heap->rests + 1 : RESTS_MOST;
+    heap->rest = heap->rests;
+    heap->full_due =
+        poor || old > heap->full_budget / 2 || is_worth(heap, SINTER_GC_COLLECT) || !written_watch(heap);
+    add_relaxed(&heap->minors, 1);
+}
+
+static void after_full(sinter_gc_heap *heap, bool moves)
+{
+    heap->full_in_use = heap->in_use;
+    heap->full_budget = load_relaxed(&heap->budget);
+    heap->full_due = moves || !heap->config.generational || heap->rest > 0 || !written_watch(heap);
+    if (heap->rest > 0)
+        heap->rest--;
+}
+
+static void choose(sinter_gc_heap *heap, enum sinter_gc_collect how)
+{
+    heap->minor = how == SINTER_GC_COLLECT_MINOR && heap->watched && !heap->full_due;
+    if (!heap->minor)
+        written_ignore(heap);
+}
+
+/* ---- */
+
 /* Mutators stand still. Returns whether objects move. */
 static bool stopped(sinter_gc_heap *heap, enum sinter_gc_collect how)
 {
@@ -170,7 +209,9 @@ static bool stopped(sinter_gc_heap *heap, enum sinter_gc_collect how)
         verify_marked(heap);
     start = lap(&heap->mark_ns, start);
     plan_sweep(heap);
-    bool move = is_worth(heap, how);
+    bool move = !heap->minor && is_worth(heap, how);
+    if (!heap->minor)
+        heap->full_live = load_relaxed(&heap->live);
     lap(&heap->plan_ns, start);
     if (heap->events.marked != NULL)
         heap->events.marked(heap->events.data, load_relaxed(&heap->live));
@@ -178,6 +219,11 @@ static bool stopped(sinter_gc_heap *heap, enum sinter_gc_collect how)
         flip(heap);
     pthread_mutex_unlock(&heap->roots_lock);
     set_budget(heap);
+    if (heap->minor)
+        after_minor(heap);
+    else
+        after_full(heap, move);
+    heap->last_in_use = heap->in_use;
     return move;
 }
 
@@ -215,7 +261,6 @@ static void note(sinter_gc_heap *heap, uint64_t *counter, uint64_t value)
     pthread_mutex_unlock(&heap->world_lock);
 }
 
-/* For SINTER_GC_GROW_TIME. */
 static void note_rate(sinter_gc_heap *heap, uint64_t began)
 {
     heap->between_ns = began - heap->last_end;
@@ -239,7 +284,7 @@ static enum sinter_gc_collect begin(sinter_gc_heap *heap)
 {
     pthread_mutex_lock(&heap->world_lock);
     heap->begun++;
-    int how = atomic_exchange(&heap->how, SINTER_GC_COLLECT);
+    int how = atomic_exchange(&heap->how, SINTER_GC_COLLECT_MINOR);
     pthread_mutex_unlock(&heap->world_lock);
     return (enum sinter_gc_collect)how;
 }
@@ -249,6 +294,7 @@ static void cycle(sinter_gc_heap *heap)
     uint64_t began = os_now_ns();
     note_rate(heap, began);
     enum sinter_gc_collect how = begin(heap);
+    choose(heap, how);
     uint64_t since = world_stop(heap);
     heap->phase = PHASE_STOPPED;
     bool moves = stopped(heap, how);
@@ -307,13 +353,16 @@ static int64_t release(sinter_gc_heap *heap)
  * What the embedder does to its descriptors must not reach ours: a registration ends with the last reference to one. Nor may what
  * a callback writes to 0, 1 or 2 in our threads: ours are others, and these are closed.
  */
-static void start_service_apart(sinter_gc_heap *heap)
+static void start_apart(sinter_gc_heap *heap)
 {
     enum { FIRST = 3 };
     os_own_descriptors();
     while (open("/dev/null", O_RDWR | O_CLOEXEC) >= 0 && fcntl(FIRST - 1, F_GETFD) < 0)
         ;
-    service_start(heap);
+    if (heap->config.concurrent)
+        service_start(heap);
+    if (heap->config.generational)
+        written_start(heap);
     os_syscall(SYS_close_range, 0, FIRST - 1, 0, 0, 0, 0);
 }
 
@@ -322,8 +371,8 @@ static void *run(void *argument)
     sinter_gc_heap *heap = argument;
     crew_enlist();
     heap->crew = crew_start(heap->config.workers);
-    if (heap->crew != NULL && heap->config.concurrent)
-        start_service_apart(heap);
+    if (heap->crew != NULL && (heap->config.concurrent || heap->config.generational))
+        start_apart(heap);
     sem_post(&heap->started);
     if (heap->crew == NULL)
         return NULL;
@@ -333,6 +382,7 @@ static void *run(void *argument)
             whole_cycle(heap);
     }
     service_stop(heap);
+    written_stop(heap);
     crew_stop(heap->crew);
     return NULL;
 }
@@ -352,6 +402,7 @@ int cycle_start(sinter_gc_heap *heap)
 {
     sem_init(&heap->started, 0, 0);
     heap->lack = UFFD_NO_RESOURCES;
+    heap->watch = (struct uffd){.fd = -1, .pagemap = -1};
     heap->last_end = os_now_ns();
     int error = start_thread(heap);
     if (error != 0)
@@ -369,6 +420,7 @@ void cycle_forget(sinter_gc_heap *heap)
     heap->service = NULL;
     heap->crew = NULL;
     heap->lack = UFFD_NO_RESOURCES;
+    heap->watched = false;
     atomic_store(&heap->dormant, true);
 }
 

@@ -10,6 +10,9 @@
  *   granule  16 bytes; objects are whole granules. Two bits each: `starts` (an object begins here) and `live` (part of a live
  *            object); both as of the last mark.
  *   cycle    one collection: mark, plan, flip, move.
+ *   old      of objects: that survived a cycle; of blocks: that hold such. The others are *fresh*.
+ *   minor    of cycles: old objects count as alive, and only those that were written to since are looked into. It moves nothing.
+ *            *Full* are the others.
  *   stock    free blocks with memory behind them, to be used again or given back.
  *
  * A cycle that compacts moves to the *to-window*, whose empty blocks are registered with userfaultfd until it has ended; the
@@ -220,6 +223,16 @@ struct sinter_gc_heap {
     _Atomic bool dormant; /* none of the threads runs: in the child of a fork */
     /* For the growth by time: nanoseconds, and blocks taken, between cycles; and how long the last one took. */
     uint64_t between_ns, taken_between, taken_before, last_ns, last_end;
+    bool minor;     /* this cycle is a minor one */
+    size_t written; /* pages of old objects that it found written to */
+    struct uffd watch;
+    bool watched;         /* the windows are registered with it: it can be told what is written */
+    bool full_due;        /* the next cycle is a full one */
+    uint64_t full_live;   /* bytes: `live` after the last full one */
+    uint32_t full_in_use; /* blocks, then */
+    int64_t full_budget;  /* blocks, then */
+    uint32_t last_in_use; /* blocks, after the last cycle */
+    unsigned rests, rest; /* full cycles until minor ones are tried again: at first, and left */
     struct crew *crew;
     struct service *service;
     enum uffd_lack lack;
@@ -237,7 +250,7 @@ struct sinter_gc_heap {
 
     /* Statistics. */
     struct histogram pauses, flips;
-    _Atomic uint64_t live, collections, compactions, whole, copied, kept, released;
+    _Atomic uint64_t live, collections, minors, compactions, whole, copied, kept, released;
     _Atomic uint64_t mark_ns, plan_ns, flip_ns, move_ns, cpu_ns;
 };
 

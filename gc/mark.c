@@ -13,6 +13,7 @@
 #include "roots.h"
 #include "vector.h"
 #include "weak.h"
+#include "written.h"
 
 enum { PIECE_OBJECTS = 510, AHEAD = 8 };
 
@@ -399,20 +400,68 @@ static void note_ambiguous(void *value, void *context)
         fatal("out of memory while noting an object that must not move");
 }
 
-/* ---- the whole ---- */
-
-/* What is alive was said by the last mark, which is needed until ambiguous roots have been resolved. */
+/*
+ * What is alive was said by the last mark, which is needed until ambiguous roots have been resolved. A minor cycle leaves it at
+ * that for what is old.
+ */
 static void forget(sinter_gc_heap *heap)
 {
     for (uint32_t block = 0; block < heap->frontier; block++) {
         struct block *b = &heap->blocks[block];
         b->pinned = b->rescan = false;
+        if (heap->minor && !b->fresh)
+            continue;
         if (b->state == BLOCK_CLOSED)
             memset(&heap->maps[block], 0, sizeof(heap->maps[block]));
         else if (b->state == BLOCK_LARGE)
             store_relaxed(&b->marked, false);
     }
 }
+
+/* ---- old objects that were written to ---- */
+
+static unsigned pages_of(const char *from, const char *end)
+{
+    unsigned first = (unsigned)((uintptr_t)from % BLOCK_BYTES >> PAGE_BITS),
+             last = (unsigned)((uintptr_t)(end - 1) % BLOCK_BYTES >> PAGE_BITS);
+    return (2u << last) - (1u << first);
+}
+
+static void look_into_small(struct marking *m, uint32_t block, unsigned pages)
+{
+    char *address = block_home(m->heap, block), *object;
+    unsigned granule = 0;
+    while ((object = next_object(m->heap, block, address, &granule)) != NULL) {
+        if (pages_of(object, address + granule * GRANULE_BYTES) & pages)
+            look_into_any(m, object);
+    }
+}
+
+/* The references that lie in these pages of a large object; all, where only a callback knows them. */
+static void look_into_part(struct marking *m, uint32_t block, unsigned pages)
+{
+    char *object = block_home(m->heap, first_of_run(m->heap, block)), *address = block_home(m->heap, block);
+    const struct sinter_gc_layout *layout = &type_of(m->heap, object)->layout;
+    if (layout->visit != NULL) {
+        layout->visit(object, mark_edge, m);
+        return;
+    }
+    for (; pages != 0; pages &= pages - 1) {
+        const char *from = address + (size_t)__builtin_ctz(pages) * PAGE_BYTES;
+        object_visit_part(layout, object_tail(layout, object), object, from, from + PAGE_BYTES, mark_edge, m);
+    }
+}
+
+static void look_into_written(void *context, uint32_t block, unsigned pages)
+{
+    struct marking *m = context;
+    if (m->heap->blocks[block].state == BLOCK_CLOSED)
+        look_into_small(m, block, pages);
+    else
+        look_into_part(m, block, pages);
+}
+
+/* ---- the whole ---- */
 
 static void pin_all(struct marking *m)
 {
@@ -435,6 +484,8 @@ void mark_all(sinter_gc_heap *heap)
     pin_all(&m);
     roots_visit(heap, mark_edge, &m);
     weak_visit_queue(heap, mark_edge, &m);
+    if (heap->minor)
+        heap->written = written_visit(heap, look_into_written, &m);
     run(mark, crew_size(heap->crew));
 }
 

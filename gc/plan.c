@@ -18,7 +18,8 @@ static unsigned count_live(const struct maps *maps)
 static void sweep_small(sinter_gc_heap *heap, uint32_t block)
 {
     struct block *b = &heap->blocks[block];
-    b->live = (uint16_t)count_live(&heap->maps[block]);
+    if (!heap->minor || b->fresh)
+        b->live = (uint16_t)count_live(&heap->maps[block]);
     b->fresh = false;
     add_relaxed(&heap->live, b->live * GRANULE_BYTES);
     if (b->live == 0)
@@ -29,12 +30,14 @@ static void sweep_large(sinter_gc_heap *heap, uint32_t first)
 {
     struct block *b = &heap->blocks[first];
     uint32_t blocks = b->length;
-    if (load_relaxed(&b->marked)) {
+    bool dead = !load_relaxed(&b->marked);
+    if (!dead)
         add_relaxed(&heap->live, (uint64_t)blocks * BLOCK_BYTES);
-        return;
+    for (uint32_t block = first; block < first + blocks; block++) {
+        heap->blocks[block].fresh = false;
+        if (dead)
+            space_free(heap, block);
     }
-    for (uint32_t block = first; block < first + blocks; block++)
-        space_free(heap, block);
 }
 
 void plan_sweep(sinter_gc_heap *heap)

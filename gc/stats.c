@@ -36,7 +36,8 @@
     X(flip_time)                                                                                             \
     X(move_time)                                                                                             \
     X(cpu)                                                                                                   \
-    X(threads)
+    X(threads)                                                                                               \
+    X(minor)
 
 static void of_space(sinter_gc_heap *heap, struct sinter_gc_stats *s)
 {
@@ -111,6 +112,7 @@ void sinter_gc_stats_get(sinter_gc_heap *heap, struct sinter_gc_stats *stats, si
     of_times(heap, &s);
     of_service(heap, &s);
     s.collections = load_relaxed(&heap->collections);
+    s.minor = load_relaxed(&heap->minors);
     s.compactions = load_relaxed(&heap->compactions);
     s.threads = count_threads(heap);
     memcpy(stats, &s, min_size(size, sizeof(s)));

@@ -14,4 +14,6 @@ step "a collection every 2000 allocations" verify verify:on,stress:2000 -t 3 -f
 step "everything is slid" verify verify:on,whole:100,minimum:0 -t 3
 step "threads stand still while objects move" verify verify:on,concurrent:off -t 3 -f
 step "nothing moves" verify verify:on,compact:off -t 3
+step "most collections are minor" verify verify:on,compact:off,minimum:0 -t 4 -f
+step "none is" verify verify:on,generational:off -t 3
 finish

@@ -54,7 +54,8 @@ struct sinter_gc_config {
     unsigned stress;     /* collect at every so many allocations; 0: no */
     bool verify;         /* check every reference in each phase; poison what objects have left */
     bool compact;        /* false: objects never move */
-    bool concurrent;     /* false: threads stay stopped while objects move, and no userfaultfd is used */
+    bool concurrent;     /* false: threads stay stopped while objects move */
+    bool generational;   /* false: no collection is a minor one */
 };
 
 /* The defaults. */
@@ -330,7 +331,8 @@ void *sinter_gc_finalizer_next(sinter_gc_mutator *mutator, void **data);
 /* ---- collecting ---- */
 
 enum sinter_gc_collect {
-    SINTER_GC_COLLECT,         /* as it would happen by itself */
+    SINTER_GC_COLLECT_MINOR, /* what is garbage of that which was allocated since the last one, if that can be told; else all */
+    SINTER_GC_COLLECT,         /* all garbage; objects move if that wins much */
     SINTER_GC_COLLECT_COMPACT, /* everything that can be compacted is; waits until all is in its place */
     SINTER_GC_COLLECT_RELEASE  /* the same, and what is free goes back to the system */
 };
@@ -383,6 +385,7 @@ struct sinter_gc_stats {
     uint64_t mark_time, plan_time, flip_time, move_time; /* of all collections */
     uint64_t cpu;                                        /* of the collecting threads */
     uint64_t threads;                                    /* attached */
+    uint64_t minor;                                      /* of the collections */
 };
 
 /* Fills at most `size` bytes. */
