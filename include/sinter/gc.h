@@ -51,7 +51,7 @@ struct sinter_gc_config {
     unsigned workers;    /* threads that collect; 0: one a CPU, at most 8 */
     unsigned whole;      /* per cent of a block that have to be live for it to move as it is */
     unsigned release_ms; /* how long memory that is not used stays before it goes back to the system */
-    unsigned stress;     /* collect at every so many allocations; 0: no */
+    unsigned stress;     /* collect at every so many allocations, in every way in turn; 0: no */
     bool verify;         /* check every reference in each phase; poison what objects have left */
     bool compact;        /* false: objects never move */
     bool concurrent;     /* false: threads stay stopped while objects move */
