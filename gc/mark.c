@@ -297,6 +297,28 @@ static bool wait_for_work(struct mark *mark, struct worker *w)
     return true;
 }
 
+static inline void mark_and_look_into(struct marking *m, void *object)
+{
+    if (mark_object(m, object))
+        look_into(m, object);
+}
+
+/* Waking the others may take longer than what there is to do. False if it is not done after so many objects. */
+static bool work_alone(struct mark *mark)
+{
+    enum { OBJECTS = 10000 };
+    struct worker *w = &mark->worker[0];
+    struct marking m = {mark, mark->heap, w};
+    w->atomic = false;
+    for (unsigned i = 0; i < OBJECTS; i++) {
+        void *object = pop_fetched(w);
+        if (object == NULL)
+            return true;
+        mark_and_look_into(&m, object);
+    }
+    return false;
+}
+
 static void work(unsigned number, void *context)
 {
     struct mark *mark = context;
@@ -304,8 +326,7 @@ static void work(unsigned number, void *context)
     struct marking m = {mark, mark->heap, w};
     do {
         for (void *object; (object = pop_fetched(w)) != NULL;) {
-            if (mark_object(&m, object))
-                look_into(&m, object);
+            mark_and_look_into(&m, object);
             if (unlikely(load_relaxed(&mark->hungry) > 0) && load_relaxed(&mark->shared) == NULL)
                 share_half(mark, w);
         }
@@ -486,7 +507,7 @@ void mark_all(sinter_gc_heap *heap)
     weak_visit_queue(heap, mark_edge, &m);
     if (heap->minor)
         heap->written = written_visit(heap, look_into_written, &m);
-    run(mark, crew_size(heap->crew));
+    run(mark, work_alone(mark) ? 1 : crew_size(heap->crew));
 }
 
 unsigned mark_workers(const sinter_gc_heap *heap)
