@@ -40,6 +40,7 @@ enum {
     BLOCK_WORDS = BLOCK_GRANULES / WORD_GRANULES,
     LARGE_BYTES = BLOCK_BYTES / 2, /* larger objects have blocks of their own */
     WORKERS_MAX = 8,
+    RUN_CLASSES = 32,
     WINDOWS = 2,
 };
 
@@ -185,11 +186,14 @@ struct sinter_gc_heap {
 
     /* Synchronization: space_lock. */
     pthread_mutex_t space_lock;
-    uint32_t frontier;  /* no block from here on was ever used */
-    uint32_t cursor;    /* no block below is FREE without pages */
-    uint32_t in_use;    /* blocks that are OPEN, CLOSED, LARGE or TAIL */
-    uint32_t stock;     /* blocks */
-    struct vector left; /* uint32_t: blocks that are LEFT with pages */
+    uint32_t frontier; /* no block from here on was ever used */
+    uint32_t cursor;   /* no block below is FREE without pages */
+    uint32_t
+        run_hint[RUN_CLASSES]; /* [k]: no run of 2^k or more FREE blocks starts below, but for `freed_low` */
+    uint32_t freed_low;        /* no block below has become FREE since the hints were set */
+    uint32_t in_use;           /* blocks that are OPEN, CLOSED, LARGE or TAIL */
+    uint32_t stock;            /* blocks */
+    struct vector left;        /* uint32_t: blocks that are LEFT with pages */
     struct vector
         stocks[WINDOWS];    /* uint32_t: FREE blocks with pages there; some may have become something else */
     _Atomic int64_t budget; /* blocks until the next cycle begins */

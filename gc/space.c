@@ -122,6 +122,7 @@ static void push_stock(sinter_gc_heap *heap, uint32_t block)
 {
     struct block *b = &heap->blocks[block];
     b->state = BLOCK_FREE;
+    heap->freed_low = (uint32_t)min_size(heap->freed_low, block);
     b->stock = vector_push(&heap->stocks[b->home], &block, sizeof(block));
     if (b->stock) {
         heap->stock++;
@@ -181,16 +182,36 @@ uint32_t space_take(sinter_gc_heap *heap, bool leaf)
     return block;
 }
 
-/* The first of so many blocks in a row that are FREE; they may have pages. */
-static uint32_t find_run(const sinter_gc_heap *heap, uint32_t blocks)
+/* Blocks that have become FREE may have made runs that start somewhat before them. */
+static void lower_hints(sinter_gc_heap *heap)
 {
+    for (unsigned k = 0; k < RUN_CLASSES; k++) {
+        uint32_t before = (uint32_t)min_size(((size_t)1 << k) - 1, heap->freed_low);
+        heap->run_hint[k] = (uint32_t)min_size(heap->run_hint[k], heap->freed_low - before);
+    }
+    heap->freed_low = UINT32_MAX;
+}
+
+/* The first of so many blocks in a row that are FREE; they may have pages. */
+static uint32_t find_run(sinter_gc_heap *heap, uint32_t blocks)
+{
+    unsigned class = 31u - (unsigned)__builtin_clz(blocks);
     uint32_t run = 0;
-    for (uint32_t block = 0; block < heap->limit; block++) {
+    bool hinted = false;
+    if (heap->freed_low != UINT32_MAX)
+        lower_hints(heap);
+    for (uint32_t block = heap->run_hint[class]; block < heap->limit; block++) {
         bool free = block >= heap->frontier || heap->blocks[block].state == BLOCK_FREE;
         run = free ? run + 1 : 0;
+        if (!hinted && run >> class != 0) {
+            heap->run_hint[class] = block + 1 - run;
+            hinted = true;
+        }
         if (run == blocks)
             return block + 1 - blocks;
     }
+    if (!hinted)
+        heap->run_hint[class] = heap->limit;
     return NO_BLOCK;
 }
 
@@ -269,6 +290,7 @@ static void emptied_locked(sinter_gc_heap *heap, uint32_t block)
 {
     heap->blocks[block].state = BLOCK_FREE;
     heap->blocks[block].stock = false;
+    heap->freed_low = (uint32_t)min_size(heap->freed_low, block);
     heap->cursor = (uint32_t)min_size(heap->cursor, block);
 }
 
