@@ -6,6 +6,7 @@
 #include "mark.h"
 #include "move.h"
 #include "os.h"
+#include "pace.h"
 #include "plan.h"
 #include "poison.h"
 #include "roots.h"
@@ -20,14 +21,6 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <unistd.h>
-
-enum {
-    GAIN_SHARE = 4,   /* compact if that wins a quarter of the blocks in use */
-    GAIN_BLOCKS = 64, /* and so many */
-    LEAST_BUDGET = 64,
-    LEAST_SHARE = 16, /* of the blocks in use */
-    RESTS_MOST = 31,
-};
 
 /* ---- asking for one ---- */
 
@@ -70,46 +63,6 @@ void sinter_gc_collect(sinter_gc_mutator *mutator, enum sinter_gc_collect how)
     cycle_collect((struct mutator *)mutator, how);
 }
 
-/* ---- how much may be allocated until the next one ---- */
-
-/* Blocks in use at which it is due. */
-static double goal(const sinter_gc_heap *heap, double used)
-{
-    const struct sinter_gc_config *c = &heap->config;
-    switch (c->growth) {
-    case SINTER_GC_GROW_FIXED:
-        return used + (double)(c->fixed >> BLOCK_BITS);
-    case SINTER_GC_GROW_TIME:
-        return used + (double)heap->taken_between * (double)heap->last_ns / (double)(heap->between_ns + 1) *
-                          (100.0 - c->gc_share) / c->gc_share;
-    default:
-        return (double)heap->full_live / BLOCK_BYTES * c->factor / 100;
-    }
-}
-
-int64_t cycle_budget(const sinter_gc_heap *heap)
-{
-    const struct sinter_gc_config *c = &heap->config;
-    double used = heap->in_use, least = used + LEAST_BUDGET + used / LEAST_SHARE, wanted = goal(heap, used);
-    double soft = (double)(c->soft_limit >> BLOCK_BITS);
-    if (soft > 0 && wanted > soft)
-        wanted = soft;
-    if (wanted < (double)(c->minimum >> BLOCK_BITS))
-        wanted = (double)(c->minimum >> BLOCK_BITS);
-    if (wanted < least)
-        wanted = least;
-    if (wanted > heap->most)
-        wanted = heap->most;
-    return (int64_t)(wanted - used);
-}
-
-static void set_budget(sinter_gc_heap *heap)
-{
-    pthread_mutex_lock(&heap->space_lock);
-    store_relaxed(&heap->budget, cycle_budget(heap));
-    pthread_mutex_unlock(&heap->space_lock);
-}
-
 /* ---- the phases ---- */
 
 static uint64_t lap(_Atomic uint64_t *sum, uint64_t since)
@@ -123,14 +76,6 @@ static void tell(const sinter_gc_heap *heap, void (*event)(void *data))
 {
     if (event != NULL)
         event(heap->events.data);
-}
-
-static bool is_worth(const sinter_gc_heap *heap, enum sinter_gc_collect how)
-{
-    if (!heap->config.compact)
-        return false;
-    uint32_t gain = plan_gain(heap);
-    return how > SINTER_GC_COLLECT || (gain >= GAIN_BLOCKS && gain >= heap->in_use / GAIN_SHARE);
 }
 
 static void rewrite_roots(sinter_gc_heap *heap)
@@ -158,43 +103,6 @@ static void flip(sinter_gc_heap *heap)
     add_relaxed(&heap->compactions, 1);
 }
 
-/* ---- minor or full ---- */
-
-/*
- * Garbage among the old stays until a full cycle. That is due when half of what could be allocated after the last one has become
- * old, or when so little was left of the fresh that objects had better be moved; and at once, and for a while, where minor
- * ones win little: most of what is fresh survives, or most of what is old is written to.
- */
-static void after_minor(sinter_gc_heap *heap)
-{
-    int64_t kept = (int64_t)heap->in_use - heap->last_in_use, old = (int64_t)heap->in_use - heap->full_in_use;
-    bool poor = kept > (int64_t)heap->taken_between / 2 ||
-                heap->written > (size_t)heap->last_in_use * BLOCK_PAGES / 2;
-    heap->rests = !poor ? 0 : heap->rests < RESTS_MOST ? 2 * heap->rests + 1 : RESTS_MOST;
-    heap->rest = heap->rests;
-    heap->full_due =
-        poor || old > heap->full_budget / 2 || is_worth(heap, SINTER_GC_COLLECT) || !written_watch(heap);
-    add_relaxed(&heap->minors, 1);
-}
-
-static void after_full(sinter_gc_heap *heap, bool moves)
-{
-    heap->full_in_use = heap->in_use;
-    heap->full_budget = load_relaxed(&heap->budget);
-    heap->full_due = moves || !heap->config.generational || heap->rest > 0 || !written_watch(heap);
-    if (heap->rest > 0)
-        heap->rest--;
-}
-
-static void choose(sinter_gc_heap *heap, enum sinter_gc_collect how)
-{
-    heap->minor = how == SINTER_GC_COLLECT_MINOR && heap->watched && !heap->full_due;
-    if (!heap->minor)
-        written_ignore(heap);
-}
-
-/* ---- */
-
 /* Mutators stand still. Returns whether objects move. */
 static bool stopped(sinter_gc_heap *heap, enum sinter_gc_collect how)
 {
@@ -209,21 +117,14 @@ static bool stopped(sinter_gc_heap *heap, enum sinter_gc_collect how)
         verify_marked(heap);
     start = lap(&heap->mark_ns, start);
     plan_sweep(heap);
-    bool move = !heap->minor && is_worth(heap, how);
-    if (!heap->minor)
-        heap->full_live = load_relaxed(&heap->live);
+    bool move = !heap->minor && pace_compacts(heap, how);
     lap(&heap->plan_ns, start);
     if (heap->events.marked != NULL)
         heap->events.marked(heap->events.data, load_relaxed(&heap->live));
     if (move)
         flip(heap);
     pthread_mutex_unlock(&heap->roots_lock);
-    set_budget(heap);
-    if (heap->minor)
-        after_minor(heap);
-    else
-        after_full(heap, move);
-    heap->last_in_use = heap->in_use;
+    pace_next(heap, move);
     return move;
 }
 
@@ -261,13 +162,6 @@ static void note(sinter_gc_heap *heap, uint64_t *counter, uint64_t value)
     pthread_mutex_unlock(&heap->world_lock);
 }
 
-static void note_rate(sinter_gc_heap *heap, uint64_t began)
-{
-    heap->between_ns = began - heap->last_end;
-    heap->taken_between = heap->taken - heap->taken_before;
-    heap->taken_before = heap->taken;
-}
-
 static void verify_moved(sinter_gc_heap *heap)
 {
     uint64_t since = world_stop(heap);
@@ -292,9 +186,8 @@ static enum sinter_gc_collect begin(sinter_gc_heap *heap)
 static void cycle(sinter_gc_heap *heap)
 {
     uint64_t began = os_now_ns();
-    note_rate(heap, began);
     enum sinter_gc_collect how = begin(heap);
-    choose(heap, how);
+    pace_begin(heap, how, began);
     uint64_t since = world_stop(heap);
     heap->phase = PHASE_STOPPED;
     bool moves = stopped(heap, how);

@@ -22,7 +22,4 @@ void cycle_forget(sinter_gc_heap *heap);
 /* Starts them again if need be. Not with a lock held. */
 void cycle_revive(sinter_gc_heap *heap);
 
-/* Blocks until the next cycle is due, after one. */
-int64_t cycle_budget(const sinter_gc_heap *heap);
-
 #endif

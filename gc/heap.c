@@ -5,6 +5,7 @@
 #include "fatal.h"
 #include "fork.h"
 #include "mark.h"
+#include "pace.h"
 #include "poison.h"
 #include "roots.h"
 #include "space.h"
@@ -56,7 +57,7 @@ static int set_up(sinter_gc_heap *heap)
         error = ENOMEM;
     if (error != 0)
         return error;
-    store_relaxed(&heap->budget, cycle_budget(heap));
+    store_relaxed(&heap->budget, pace_budget(heap));
     return cycle_start(heap);
 }
 

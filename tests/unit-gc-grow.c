@@ -1,4 +1,4 @@
-/* Collections that begin by themselves, and what goes back to the system. When exactly: unit-gc-budget.c. */
+/* Collections that begin by themselves, and what goes back to the system. When exactly: unit-gc-pace.c. */
 #include "unit.h"
 
 #include "sinter/gc.h"

@@ -371,7 +371,7 @@ struct sinter_gc_stats {
     uint64_t
         served; /* SINTER_GC_SERVED_*: whose touches of objects on the move wait; NOT: threads stay stopped */
     uint64_t used;      /* in blocks that hold objects */
-    uint64_t live;      /* found alive by the last collection */
+    uint64_t live;      /* found alive by the last collection, or taken to be by a minor one */
     uint64_t stock;     /* free, with memory behind it */
     uint64_t allocated; /* since the heap began, in whole blocks */
     uint64_t collections, compactions;

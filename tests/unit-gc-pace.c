@@ -1,8 +1,8 @@
 /* How much may be allocated until the next collection is due. */
 #include "unit.h"
 
-#include "../gc/cycle.h"
 #include "../gc/heap.h"
+#include "../gc/pace.h"
 
 #include <string.h>
 
@@ -24,7 +24,7 @@ static void live_heap(enum sinter_gc_growth growth)
 
 static int64_t budget_mib(void)
 {
-    return cycle_budget(&heap) / MIB_BLOCKS;
+    return pace_budget(&heap) / MIB_BLOCKS;
 }
 
 static void by_factor(void **state)
