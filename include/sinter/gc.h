@@ -228,7 +228,7 @@ static inline void sinter_gc_frame_pop_(struct sinter_gc_frame *frame)
 
 #define SINTER_GC_PASTE_(a, b)                                        SINTER_GC_PASTE2_(a, b)
 #define SINTER_GC_PASTE2_(a, b)                                       a##b
-#define SINTER_GC_COUNT_(...)                                         SINTER_GC_COUNT2_(__VA_ARGS__, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1)
+#define SINTER_GC_COUNT_(...)                                         SINTER_GC_COUNT2_(__VA_ARGS__, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0)
 #define SINTER_GC_COUNT2_(a, b, c, d, e, f, g, h, i, j, k, l, n, ...) n
 #define SINTER_GC_ADDR1_(a)                                           (void *)&(a)
 #define SINTER_GC_ADDR2_(a, ...)                                      (void *)&(a), SINTER_GC_ADDR1_(__VA_ARGS__)
