@@ -100,7 +100,7 @@ struct block {
     bool together;       /* LARGE, TAIL: the object's type cannot tell which references lie in which block */
     _Atomic bool marked; /* LARGE */
     uint8_t poisoned;    /* windows, one bit each */
-    bool rescan;         /* the mark stack was full: some marked objects in it were not looked into */
+    _Atomic bool rescan; /* the mark stack was full: some marked objects in it were not looked into */
     uint16_t used;       /* granules */
     uint16_t live;       /* granules that are marked */
     uint32_t length;

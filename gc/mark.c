@@ -207,7 +207,7 @@ INLINE void mark_edge(void **reference, void *context)
         return;
     if (likely(push(m, object)) || !mark_object(m, object))
         return;
-    m->heap->blocks[block_of(m->heap, object)].rescan = true;
+    store_relaxed(&m->heap->blocks[block_of(m->heap, object)].rescan, true);
     atomic_store(&m->mark->overflow, true);
 }
 
@@ -338,7 +338,7 @@ static void rescan_block(struct marking *m, uint32_t block)
     struct block *b = &m->heap->blocks[block];
     char *address = block_home(m->heap, block), *object;
     unsigned granule = 0;
-    b->rescan = false;
+    store_relaxed(&b->rescan, false);
     if (b->state == BLOCK_LARGE) {
         object_visit(m->heap, address, mark_edge, m);
         return;
@@ -354,7 +354,7 @@ static void rescan_block(struct marking *m, uint32_t block)
 static void rescan(struct marking *m)
 {
     for (uint32_t block = 0; block < m->heap->frontier; block++) {
-        if (m->heap->blocks[block].rescan)
+        if (load_relaxed(&m->heap->blocks[block].rescan))
             rescan_block(m, block);
     }
 }
@@ -429,7 +429,8 @@ static void forget(sinter_gc_heap *heap)
 {
     for (uint32_t block = 0; block < heap->frontier; block++) {
         struct block *b = &heap->blocks[block];
-        b->pinned = b->rescan = false;
+        b->pinned = false;
+        store_relaxed(&b->rescan, false);
         if (heap->minor && !b->fresh)
             continue;
         if (b->state == BLOCK_CLOSED)

@@ -139,7 +139,8 @@ static void set_up(sinter_gc_heap *heap, uint32_t block, enum block_state state,
     b->state = (uint8_t)state;
     b->home = (uint8_t)home;
     b->leaf = leaf;
-    b->stock = b->pinned = b->rescan = false;
+    b->stock = b->pinned = false;
+    store_relaxed(&b->rescan, false);
     b->fresh = true;
     b->plan = PLAN_STAY;
     b->used = 0;
