@@ -106,6 +106,10 @@ void crew_run(struct crew *crew, unsigned workers, void (*work)(unsigned worker,
 {
     if (workers > crew->size)
         workers = crew->size;
+    if (workers == 1) { /* nobody has to be woken */
+        work(0, context);
+        return;
+    }
     pthread_mutex_lock(&crew->lock);
     crew->work = work;
     crew->context = context;

@@ -8,6 +8,7 @@
 
 #include "crew.h"
 #include "fatal.h"
+#include "keys.h"
 #include "object.h"
 #include "os.h"
 #include "roots.h"
@@ -43,13 +44,20 @@ struct mark {
     _Atomic bool overflow;
     struct worker worker[WORKERS_MAX];
     sinter_gc_heap *heap;
+    struct keys *keys;
 };
 
 struct marking {
     struct mark *mark;
     sinter_gc_heap *heap;
     struct worker *w;
+    struct keys *keys; /* NULL: none wait */
 };
+
+static inline struct marking marking_by(struct mark *mark, unsigned worker)
+{
+    return (struct marking){mark, mark->heap, &mark->worker[worker], mark->keys};
+}
 
 /* ---- the stack ---- */
 
@@ -186,6 +194,8 @@ static bool mark_object(struct marking *m, void *object)
     struct block *b = &m->heap->blocks[block];
     bool is_new = b->state == BLOCK_LARGE ? !atomic_exchange_explicit(&b->marked, true, memory_order_relaxed)
                                           : mark_small(m, block, object);
+    if (unlikely(m->keys != NULL) && is_new)
+        keys_marked(m->keys, object);
     return is_new && !b->leaf;
 }
 
@@ -308,7 +318,7 @@ static bool work_alone(struct mark *mark)
 {
     enum { OBJECTS = 10000 };
     struct worker *w = &mark->worker[0];
-    struct marking m = {mark, mark->heap, w};
+    struct marking m = marking_by(mark, 0);
     w->atomic = false;
     for (unsigned i = 0; i < OBJECTS; i++) {
         void *object = pop_fetched(w);
@@ -323,7 +333,7 @@ static void work(unsigned number, void *context)
 {
     struct mark *mark = context;
     struct worker *w = &mark->worker[number];
-    struct marking m = {mark, mark->heap, w};
+    struct marking m = marking_by(mark, number);
     do {
         for (void *object; (object = pop_fetched(w)) != NULL;) {
             mark_and_look_into(&m, object);
@@ -369,16 +379,23 @@ static void run(struct mark *mark, unsigned workers)
         for (unsigned i = 0; i < workers; i++)
             mark->worker[i].atomic = workers > 1;
         crew_run(mark->heap->crew, workers, work, mark);
-        struct marking m = {mark, mark->heap, &mark->worker[0]};
+        struct marking m = marking_by(mark, 0);
         if (!atomic_exchange(&mark->overflow, false))
             return;
         rescan(&m);
     } while (true);
 }
 
+void mark_tell(sinter_gc_heap *heap, struct keys *keys)
+{
+    heap->mark->keys = keys;
+}
+
 void mark_more(sinter_gc_heap *heap, void *object)
 {
-    struct marking m = {heap->mark, heap, &heap->mark->worker[0]};
+    struct marking m = marking_by(heap->mark, 0);
+    if (mark_is_marked(heap, object))
+        return;
     mark_edge(&object, &m);
     run(heap->mark, 1);
 }
@@ -498,7 +515,7 @@ static void pin_all(struct marking *m)
 void mark_all(sinter_gc_heap *heap)
 {
     struct mark *mark = heap->mark;
-    struct marking m = {mark, heap, &mark->worker[0]};
+    struct marking m = marking_by(mark, 0);
     for (unsigned i = 0; i < WORKERS_MAX; i++)
         mark->worker[i].found.weak.count = mark->worker[i].found.ephemerons.count = 0;
     roots_visit_ambiguous(heap, note_ambiguous, &m);

@@ -6,6 +6,7 @@
 
 #include "heap.h"
 
+struct keys;
 struct mark;
 
 /* Forgets the last mark, marks and pins what is pinned and what ambiguous roots point at, and marks from the exact roots. */
@@ -16,6 +17,9 @@ bool mark_is_marked(const sinter_gc_heap *heap, const void *object);
 
 /* Marks the object and all that it keeps alive. */
 void mark_more(sinter_gc_heap *heap, void *object);
+
+/* Tells these of each object that mark_more() marks. NULL: no more. */
+void mark_tell(sinter_gc_heap *heap, struct keys *keys);
 
 /* The start of the object that `address` points into, NULL if it points into none. */
 void *mark_object_around(const sinter_gc_heap *heap, const void *address);

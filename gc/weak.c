@@ -1,5 +1,6 @@
 #include "weak.h"
 
+#include "keys.h"
 #include "mark.h"
 #include "object.h"
 #include "vector.h"
@@ -88,6 +89,39 @@ uint32_t sinter_gc_hash(sinter_gc_mutator *mutator, void *object)
 
 /* ---- after marking ---- */
 
+/* Of those found from *taken on: values whose keys are marked are marked, the others wait. False if memory is exhausted. */
+static bool take_found(sinter_gc_heap *heap, unsigned worker, size_t *taken, struct keys *keys)
+{
+    struct vector *found = &mark_found(heap, worker)->ephemerons;
+    for (; *taken < found->count; ++*taken) {
+        struct ephemeron *e = ((struct ephemeron **)found->items)[*taken];
+        if (mark_is_marked(heap, e->key))
+            mark_more(heap, e->value); /* may find more, and the vector may move */
+        else if (!keys_add(keys, e->key, e))
+            return false;
+    }
+    return true;
+}
+
+/* Marks values as their keys are marked; leaves those for which there is no memory. */
+static void settle_by_keys(sinter_gc_heap *heap)
+{
+    struct keys keys = {0};
+    size_t taken[WORKERS_MAX] = {0};
+    bool room = true;
+    struct ephemeron *e;
+    mark_tell(heap, &keys);
+    do {
+        for (unsigned i = 0; room && i < mark_workers(heap); i++)
+            room = take_found(heap, i, &taken[i], &keys);
+        e = keys_take(&keys);
+        if (e != NULL)
+            mark_more(heap, e->value);
+    } while (e != NULL);
+    mark_tell(heap, NULL);
+    keys_free(&keys);
+}
+
 /* Values whose keys have been marked meanwhile are marked. False if there were none. */
 static bool ephemerons_step(sinter_gc_heap *heap, struct vector *found)
 {
@@ -111,6 +145,7 @@ static bool ephemerons_step(sinter_gc_heap *heap, struct vector *found)
 static void ephemerons_settle(sinter_gc_heap *heap)
 {
     bool more = true;
+    settle_by_keys(heap);
     while (more) {
         more = false;
         for (unsigned i = 0; i < mark_workers(heap); i++)
