@@ -10,7 +10,7 @@
 #include <string.h>
 
 enum {
-    ROW = 8, /* blocks that a worker moves at a time: a thread that touches one waits for all */
+    ROW = 16, /* blocks that a worker moves at a time: a thread that touches one waits for all */
     PATIENCE = 64,
 };
 

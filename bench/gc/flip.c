@@ -40,6 +40,7 @@ struct table {
 /* What the touching thread saw in one of the two phases. */
 struct seen {
     struct durations touches, replacements, stops;
+    struct durations waits;  /* touches that took so long that they were gaps */
     struct gaps all, faults; /* the second with the time of stops cut out */
 };
 
@@ -130,6 +131,8 @@ static void note(struct seen *s, struct durations *durations, uint64_t start, ui
     if (end - start < GAP_NS)
         return;
     gaps_add(&s->all, start, end);
+    if (durations == &s->touches)
+        durations_add(&s->waits, end - start);
     if (durations != &s->stops)
         gaps_add(&s->faults, start - stopped, end - stopped);
 }
@@ -236,7 +239,10 @@ static void report_seen(struct report *report, const char *when, const struct se
     const struct {
         const char *name;
         const struct durations *durations;
-    } durations[] = {{"touches", &s->touches}, {"replacements", &s->replacements}, {"stops", &s->stops}};
+    } durations[] = {{"touches", &s->touches},
+                     {"waits", &s->waits},
+                     {"replacements", &s->replacements},
+                     {"stops", &s->stops}};
     for (size_t i = 0; i < sizeof durations / sizeof *durations; i++) {
         snprintf(key, sizeof key, "%s_%s", when, durations[i].name);
         report_durations(report, key, durations[i].durations);

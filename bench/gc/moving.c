@@ -17,7 +17,7 @@
 
 enum {
     BLOCK = 16384, /* what the collector moves */
-    ROW = 8,       /* blocks at a time */
+    ROW = 16,      /* blocks at a time */
     RUN = 128,     /* blocks without references, which nobody has to look into first */
     OBJECT = 64,
     ROUNDS_MOST = 1000,

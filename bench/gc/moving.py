@@ -59,7 +59,7 @@ def measure(context):
         rows += [row(name + label, runs, name) for name in PAIRS]
     rows.append(row("references, by the library", dense, SINTER))
     return Section("Moving dense memory", rows, [
-        "Objects of 64 B, two references each, which are rewritten whichever way they go; 8 blocks a call, pointer-free "
+        "Objects of 64 B, two references each, which are rewritten whichever way they go; 16 blocks a call, pointer-free "
         "runs of 2 MiB a call. Copies go to pages that are not there yet, of 4 KiB. By the library: the whole time from "
         f"the flip until all is in its place; {dense.cell(SINTER, 'whole')} MiB moved whole, "
         f"{dense.cell(SINTER, 'slid')} MiB gathered; its copies rewrite nothing."],
