@@ -4,7 +4,6 @@
 #include "lock.h"
 #include "os.h"
 
-#define ZONE_MAX (512 * GiB)
 #define ZONE_MIN (4 * GiB)
 
 enum {
@@ -51,6 +50,8 @@ static size_t lay_out(char *start, size_t zone)
         [REGION_CHUNK_INFO] = zone / CHUNK_BYTES * CHUNK_INFO_BYTES,
         [REGION_STORE] = zone / 16,
         [REGION_SHADOW] = zone,
+        [REGION_GUARD] = zone / GUARD_PART,
+        [REGION_GUARD_INFO] = zone / GUARD_PART / (2 * PAGE_BYTES) * GUARD_INFO_BYTES,
     };
     size_t offset = 0;
     for (int i = 0; i < REGION_COUNT; i++) {
@@ -265,8 +266,10 @@ bool arena_purge(enum arena_region zone, void *addr, size_t size)
 size_t arena_metadata_bytes(void)
 {
     size_t bytes = 0;
-    for (int i = 0; i < REGION_COUNT; i++)
-        bytes += arena.regions[i].zone || i == REGION_STORE ? 0 : arena.regions[i].committed;
+    for (int i = 0; i < REGION_COUNT; i++) {
+        bool blocks = arena.regions[i].zone || i == REGION_STORE || i == REGION_GUARD;
+        bytes += blocks ? 0 : arena.regions[i].committed;
+    }
     return bytes;
 }
 

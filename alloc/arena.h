@@ -6,6 +6,7 @@
  *     ...                run zone: page runs of large blocks
  *     ...                span descriptors, slot bitmaps, run descriptors, dirty bits
  *     ...                what the compactor needs: page descriptors, its store, the shadow of the span zone
+ *     ...                guarded slots, and what is known of them
  *
  * Each part is a region that is mapped from its start, as far as it is needed, with MAP_FIXED_NOREPLACE, in a part
  * of the address space that neither the kernel nor other runtimes choose by themselves. Nothing is reserved ahead:
@@ -19,6 +20,8 @@
 #define SINTER_ARENA_H
 
 #include "base.h"
+
+#define ZONE_MAX (512 * GiB) /* bytes of a zone at most */
 
 enum { MAP_BYTES = 16 * 1024 * 1024 }; /* two bytes a span of the largest span zone, 512 GiB */
 
@@ -40,6 +43,9 @@ enum arena_region {
     REGION_CHUNK_INFO,
     REGION_STORE,
     REGION_SHADOW, /* mapped piece by piece */
+    /* For guard mode, and untouched without it; see guard.h. */
+    REGION_GUARD,
+    REGION_GUARD_INFO,
     REGION_COUNT
 };
 
@@ -51,7 +57,11 @@ enum {
     RUN_INFO_BYTES = 32,
     PAGE_INFO_BYTES = 8,
     CHUNK_INFO_BYTES = 16,
+    GUARD_INFO_BYTES = 384, /* for each slot of the smallest kind, two pages */
 };
+
+/* What guarded slots take of the address space, as a part of a zone. */
+enum { GUARD_PART = 8 };
 
 /* Chooses the addresses. False if the system has no room for even a small arena. */
 bool arena_init(void);

@@ -10,12 +10,13 @@
  *   bin      a size class with its central lists; numbers 1 .. BIN_COUNT - 1, 0 is "no bin".
  *   chunk    2 MiB, a huge page; zones grow by whole chunks.
  *   zone     the part of the arena that holds spans, or the one that holds runs.
+ *   guarded  of a block: in a slot of guard mode (guard.h), between pages that nobody may touch.
  *   dirty    of free pages: may still have physical memory behind them.
  *
  * Invariants
  *   I1  All metadata lies outside the zones; nothing is threaded through free memory. The allocator never
  *       touches a page of a zone on behalf of malloc or free; calloc's clearing, realloc's copying and the
- *       option zero_on_free do, and hold no lock then.
+ *       option zero_on_free do, and hold no lock then. Guarded blocks are in no zone: the bytes beside them are written.
  *   I2  For each span in use: slots free + slots cached + slots live = slots of the span.
  *   I3  Each page of the run zone below its frontier is in exactly one run: live, free or purging.
  *   I4  Whatever is dirty is counted once: spans in span_pool, pages of free runs in run_dirty.

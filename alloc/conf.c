@@ -6,7 +6,7 @@
 #include <errno.h>
 #include <string.h>
 
-enum kind { SWITCH, COUNT, BYTES, MILLIS, CHOICE };
+enum kind { SWITCH, COUNT, BYTES, MILLIS, CHOICE, RATE };
 enum when { START, LIVE };
 
 struct option {
@@ -98,6 +98,25 @@ static bool parse_number(const struct option *o, const char *text, size_t length
     return *value >= o->least && *value <= o->most;
 }
 
+static const struct {
+    const char *word;
+    int64_t value;
+} rates[] = {{"off", 0}, {"on", CONF_RATE_ON}, {"all", 1}};
+
+static bool parse_rate(const struct option *o, const char *text, size_t length, int64_t *value)
+{
+    static const char sample[] = "sample=";
+    const size_t prefix = sizeof(sample) - 1;
+    for (size_t i = 0; i < ARRAY_LEN(rates); i++) {
+        if (same_word(rates[i].word, text, length)) {
+            *value = rates[i].value;
+            return true;
+        }
+    }
+    return length > prefix && memcmp(text, sample, prefix) == 0 &&
+           parse_number(o, text + prefix, length - prefix, value) && *value > 0;
+}
+
 static bool parse_value(const struct option *o, const char *text, size_t length, int64_t *value)
 {
     if (o->kind == CHOICE)
@@ -105,20 +124,34 @@ static bool parse_value(const struct option *o, const char *text, size_t length,
     if (o->kind == SWITCH)
         return parse_choice("off|on", text, length, value) ||
                parse_choice("false|true", text, length, value) || parse_choice("0|1", text, length, value);
+    if (o->kind == RATE)
+        return parse_rate(o, text, length, value);
     return parse_number(o, text, length, value);
 }
 
 static void print_form(struct fmt *f, const struct option *o)
 {
     static const char *const units[] = {[COUNT] = "", [BYTES] = " bytes", [MILLIS] = " ms"};
-    if (o->kind == CHOICE || o->kind == SWITCH)
-        fmt_print(f, "%s", o->kind == CHOICE ? o->choices : "off|on");
+    if (o->choices != NULL || o->kind == SWITCH)
+        fmt_print(f, "%s", o->choices != NULL ? o->choices : "off|on");
     else
         fmt_print(f, "%ld..%ld%s", o->least, o->most, units[o->kind]);
 }
 
+static void print_rate(struct fmt *f, int64_t value)
+{
+    if (value <= 1)
+        fmt_print(f, "%s", value == 0 ? "off" : "all");
+    else
+        fmt_print(f, "sample=%ld", value);
+}
+
 static void print_value(struct fmt *f, const struct option *o, int64_t value)
 {
+    if (o->kind == RATE) {
+        print_rate(f, value);
+        return;
+    }
     if (o->kind != CHOICE && o->kind != SWITCH) {
         fmt_print(f, "%ld", value);
         return;

@@ -9,7 +9,8 @@
 /*
  * X(name, kind, default, least, most, choices, when, help)
  *   kind     SWITCH (on/off), COUNT (a whole number), BYTES (with an optional suffix k, m, g or t),
- *            MILLIS (milliseconds, with an optional suffix ms or s; -1 means never), CHOICE (a word of `choices`)
+ *            MILLIS (milliseconds, with an optional suffix ms or s; -1 means never), CHOICE (a word of `choices`), RATE (one in
+ *            so many: sample=N, or the words off, on, all for 0, CONF_RATE_ON and 1)
  *   when     START (given at start only) or LIVE (may change in the running process)
  */
 #define CONF_TABLE(X)                                                                                        \
@@ -35,6 +36,14 @@
     X(randomize, SWITCH, 0, 0, 1, NULL, START, "hand out free slots in random order (implies cache:off)")    \
     X(zero_on_free, SWITCH, 0, 0, 1, NULL, START,                                                            \
       "overwrite blocks with zeros when they are freed (implies cache:off)")                                 \
+    X(guard, RATE, 0, 0, 1000000000, "off|on|all|sample=N", START,                                           \
+      "guard one in N allocations by pages that nobody may touch; on: one in 1000, all: each")               \
+    X(guard_way, CHOICE, 0, 0, 3, "auto|poison|madvise|mprotect", START,                                     \
+      "how pages are guarded: UFFDIO_POISON, MADV_GUARD_INSTALL, PROT_NONE; auto: the first that works")     \
+    X(guard_place, CHOICE, 0, 0, 2, "alternate|end|start", START,                                            \
+      "where on its pages a guarded block lies: end finds overflows at once, start underflows")              \
+    X(guard_quarantine, BYTES, 64 * MiB, 0, 1024 * GiB, NULL, LIVE,                                          \
+      "address space of freed guarded blocks that is not used again yet; it takes no memory")                \
     X(seed, COUNT, 0, 0, INT64_MAX, NULL, START,                                                             \
       "seed of randomize and compact_inject; 0: different in every process")                                 \
     X(compact, CHOICE, 1, 0, 2, "off|on|stress", START,                                                      \
@@ -66,6 +75,9 @@ enum conf_option {
 #undef X
         CONF_COUNT
 };
+
+/* What `on` means for a RATE. */
+enum { CONF_RATE_ON = 1000 };
 
 extern HIDDEN _Atomic int64_t conf_values[CONF_COUNT];
 

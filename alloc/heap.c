@@ -3,6 +3,7 @@
 #include "background.h"
 #include "conf.h"
 #include "fatal.h"
+#include "guard.h"
 #include "huge.h"
 #include "init.h"
 #include "misuse.h"
@@ -48,6 +49,8 @@ static void *alloc_large(size_t size, size_t align, bool zero)
     if (unlikely(size > PTRDIFF_MAX))
         return out_of_memory();
     heap_init();
+    if (unlikely(guard_thread_begins()))
+        return zero ? heap_calloc(1, size) : heap_memalign(align, size);
     void *p = try_large(size, align, zero);
     if (unlikely(p == NULL) && reclaim_may_help(size)) {
         background_reclaim();
@@ -73,19 +76,49 @@ static COLD void *alloc_short(unsigned bin, size_t size, size_t align)
 void *heap_malloc_empty(size_t size)
 {
     heap_init();
+    if (unlikely(guard_thread_begins()))
+        return heap_malloc(size);
     unsigned bin = sizeclass_bin(size);
     void *p = tcache_alloc(bin);
     return likely(p != NULL) ? p : alloc_short(bin, size, 1);
 }
 
-void *heap_malloc_beyond(size_t size)
+static inline void *malloc_small(size_t size)
 {
-    if (unlikely(size == 0))
-        return heap_malloc(1);
-    if (size > SMALL_MAX)
-        return alloc_large(size, 1, false);
     void *p = heap_pop(heap_bin(sizeclass_bin(size) * sizeof(struct tcache_bin), 0));
     return likely(p != NULL) ? p : heap_malloc_empty(size);
+}
+
+/* What heap_malloc() does in a thread that does not count, of whatever size but 0. */
+static inline void *malloc_unguarded(size_t size)
+{
+    if (likely(size <= DIRECT_MAX)) {
+        void *p = heap_pop(heap_bin((size - 1) | 15, 1));
+        return likely(p != NULL) ? p : heap_malloc_empty(size);
+    }
+    return size <= SMALL_MAX ? malloc_small(size) : alloc_large(size, 1, false);
+}
+
+static COLD void *malloc_nothing(void)
+{
+    return heap_malloc(1);
+}
+
+static COLD void *malloc_guarded(size_t size)
+{
+    void *p = guard_alloc(size, 1);
+    return p != NULL ? p : malloc_unguarded(size);
+}
+
+void *heap_malloc_beyond(size_t size)
+{
+    if (size > tcache_tls.small) /* or the thread counts; if not, it is never its turn */
+        return guard_is_turn() ? malloc_guarded(size) : malloc_unguarded(size);
+    if (unlikely(size == 0))
+        return malloc_nothing();
+    if (size <= DIRECT_MAX)
+        __builtin_unreachable(); /* heap_malloc() has done it */
+    return malloc_small(size);
 }
 
 /* How far free looks for the same pointer when it is on its slow path anyway. */
@@ -109,6 +142,10 @@ void heap_free_slow(void *p, const char *call)
         free_small(p, call);
         return;
     }
+    if (guard_contains(p)) {
+        guard_free(p, call);
+        return;
+    }
     if (conf_get(CONF_zero_on_free))
         memset(p, 0, heap_usable_size(p, call));
     if (!(run_zone_contains(p) ? run_free(p) : huge_free(p)))
@@ -124,10 +161,22 @@ size_t heap_usable_size(const void *p, const char *call)
             misuse_bad_pointer(call, p);
         return sizeclass_table[at.bin].size;
     }
+    if (guard_contains(p))
+        return guard_usable_size(p, call);
     size_t bytes = run_zone_contains(p) ? run_bytes(p) : huge_bytes(p);
     if (unlikely(bytes == 0))
         misuse_bad_pointer(call, p);
     return bytes;
+}
+
+/* Zeroed, what the fast path does not take. */
+static void *calloc_beyond(size_t bytes)
+{
+    void *p = guard_take(bytes, 1);
+    if (p != NULL || bytes > SMALL_MAX)
+        return p != NULL ? p : alloc_large(bytes, 1, true);
+    p = malloc_small(bytes);
+    return likely(p != NULL) ? memset(p, 0, bytes) : NULL;
 }
 
 void *heap_calloc(size_t count, size_t size)
@@ -135,8 +184,8 @@ void *heap_calloc(size_t count, size_t size)
     size_t bytes;
     if (unlikely(__builtin_mul_overflow(count, size, &bytes)))
         return out_of_memory();
-    if (bytes > SMALL_MAX)
-        return alloc_large(bytes, 1, true);
+    if (bytes > tcache_tls.small)
+        return calloc_beyond(bytes);
     void *p = heap_malloc(bytes);
     return likely(p != NULL) ? memset(p, 0, bytes) : NULL;
 }
@@ -170,6 +219,8 @@ void *heap_realloc(void *p, size_t size, const char *call)
         return out_of_memory();
     if (span_zone_contains(p))
         return fits_slot(old_size, size) ? p : move_block(p, old_size, size, call);
+    if (guard_contains(p))
+        return move_block(p, old_size, size, call);
     if (run_zone_contains(p)) {
         if (size > SMALL_MAX && size <= RUN_MAX && run_resize(p, size)) {
             background_poke();
@@ -183,13 +234,8 @@ void *heap_realloc(void *p, size_t size, const char *call)
     return moved != NULL ? moved : out_of_memory();
 }
 
-void *heap_memalign(size_t align, size_t size)
+static void *memalign_beyond(size_t align, size_t size)
 {
-    if (align <= 16)
-        return heap_malloc(size);
-    /* Up to DIRECT_MAX every multiple of the alignment is a size class, and its slots lie at multiples of it. */
-    if (likely(size - 1 < DIRECT_MAX && align_up(size, align) <= DIRECT_MAX))
-        return heap_malloc(align_up(size, align));
     if (unlikely(size > PTRDIFF_MAX))
         return out_of_memory();
     heap_init();
@@ -198,4 +244,27 @@ void *heap_memalign(size_t align, size_t size)
         return alloc_large(max_size(size, 1), align, false);
     void *p = alloc_from_bin(bin);
     return likely(p != NULL) ? p : alloc_short(bin, max_size(size, 1), align);
+}
+
+/* Up to DIRECT_MAX every multiple of the alignment is a size class, and its slots lie at multiples of it. */
+static bool is_direct(size_t align, size_t size)
+{
+    return likely(size - 1 < DIRECT_MAX && align_up(size, align) <= DIRECT_MAX);
+}
+
+static void *memalign_counted(size_t align, size_t size)
+{
+    void *p = guard_take(size, align);
+    if (p != NULL)
+        return p;
+    return is_direct(align, size) ? malloc_small(align_up(size, align)) : memalign_beyond(align, size);
+}
+
+void *heap_memalign(size_t align, size_t size)
+{
+    if (align <= 16)
+        return heap_malloc(size);
+    if (unlikely(guard_counts()))
+        return memalign_counted(align, size);
+    return is_direct(align, size) ? heap_malloc(align_up(size, align)) : memalign_beyond(align, size);
 }

@@ -47,7 +47,7 @@ static inline struct tcache_bin *heap_bin(size_t offset, size_t constant)
 static inline void *heap_malloc(size_t size)
 {
     size_t last = size - 1; /* so that 0 is beyond */
-    if (likely(last < DIRECT_MAX)) {
+    if (likely(last < tcache_tls.direct)) {
         /* Bin number times 16: size rounded up to a multiple of 16. */
         void *p = heap_pop(heap_bin(last | 15, 1));
         if (likely(p != NULL))

@@ -4,6 +4,7 @@
 #include "background.h"
 #include "conf.h"
 #include "fatal.h"
+#include "guard.h"
 #include "heap.h"
 #include "huge.h"
 #include "lock.h"
@@ -80,6 +81,7 @@ static void fork_prepare(void)
     span_fork_prepare();
     run_fork_prepare();
     huge_fork_prepare();
+    guard_fork_prepare();
     meta_fork_prepare();
     arena_fork_prepare();
 }
@@ -88,6 +90,7 @@ static void fork_parent(void)
 {
     arena_fork_parent();
     meta_fork_parent();
+    guard_fork_parent();
     huge_fork_parent();
     run_fork_parent();
     span_fork_parent();
@@ -99,6 +102,7 @@ static void fork_child(void)
 {
     arena_fork_child();
     meta_fork_child();
+    guard_fork_child();
     huge_fork_child();
     run_fork_child();
     span_fork_child();
@@ -133,6 +137,7 @@ __attribute__((constructor(101))) static void at_start(void)
 {
     heap_init();
     pthread_atfork(fork_prepare, fork_parent, fork_child);
+    guard_init();
     if (conf_get(CONF_stats) != STATS_OFF)
         stats_keep_stderr();
 }

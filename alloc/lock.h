@@ -20,6 +20,8 @@ enum lock_rank {
     LOCK_SPAN_POOL,  /* free spans */
     LOCK_RUN,        /* page runs */
     LOCK_HUGE,       /* huge mappings */
+    LOCK_GUARD,      /* guarded slots */
+    LOCK_GUARD_UFFD, /* the descriptor that poisons */
     LOCK_META,       /* metadata blocks */
     LOCK_ARENA,      /* growth of the arena */
     LOCK_RANKS

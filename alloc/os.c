@@ -23,6 +23,15 @@
 #define MADV_POPULATE_WRITE 23
 #endif
 
+#ifndef MADV_DONTNEED_LOCKED
+#define MADV_DONTNEED_LOCKED 24
+#endif
+
+#ifndef MADV_GUARD_INSTALL
+#define MADV_GUARD_INSTALL 102
+#define MADV_GUARD_REMOVE  103
+#endif
+
 static long sys_mmap(void *addr, size_t size, int prot, int flags)
 {
     return os_syscall(SYS_mmap, (long)addr, (long)size, prot, flags | MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -103,13 +112,38 @@ void *os_remap(void *addr, size_t old_size, size_t new_size)
     return failed(ret) ? NULL : (void *)ret;
 }
 
-bool os_purge(void *addr, size_t size)
+static bool advise(void *addr, size_t size, int advice)
 {
     long ret;
     do
-        ret = os_syscall(SYS_madvise, (long)addr, (long)size, MADV_DONTNEED, 0, 0, 0);
+        ret = os_syscall(SYS_madvise, (long)addr, (long)size, advice, 0, 0, 0);
     while (ret == -EAGAIN || ret == -EINTR);
     return ret == 0;
+}
+
+bool os_purge(void *addr, size_t size)
+{
+    return advise(addr, size, MADV_DONTNEED);
+}
+
+bool os_drop(void *addr, size_t size)
+{
+    return advise(addr, size, MADV_DONTNEED_LOCKED) || os_purge(addr, size);
+}
+
+bool os_guard_install(void *addr, size_t size)
+{
+    return advise(addr, size, MADV_GUARD_INSTALL);
+}
+
+bool os_guard_remove(void *addr, size_t size)
+{
+    return advise(addr, size, MADV_GUARD_REMOVE);
+}
+
+bool os_protect(void *addr, size_t size)
+{
+    return os_syscall(SYS_mprotect, (long)addr, (long)size, PROT_NONE, 0, 0, 0) == 0;
 }
 
 bool os_populate(void *addr, size_t size)

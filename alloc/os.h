@@ -65,6 +65,19 @@ void *os_remap(void *addr, size_t old_size, size_t new_size);
 /* Gives the physical memory back; the pages read as zeros afterwards. False if the kernel refused. */
 bool os_purge(void *addr, size_t size);
 
+/* The same where the pages may be locked: they stay so. Takes poison markers away as well. False if the kernel refused. */
+bool os_drop(void *addr, size_t size);
+
+/*
+ * Guard pages without a mapping of their own (Linux 6.13): drops the pages, and any access raises SIGSEGV until the guards are
+ * removed. False if the kernel refused.
+ */
+bool os_guard_install(void *addr, size_t size);
+bool os_guard_remove(void *addr, size_t size);
+
+/* Takes access away and leaves the memory. */
+bool os_protect(void *addr, size_t size);
+
 /* Puts memory behind it that is this process's alone. False if the kernel cannot. */
 bool os_populate(void *addr, size_t size);
 

@@ -4,6 +4,8 @@
 #include "background.h"
 #include "decay.h"
 #include "fmt.h"
+#include "guard.h"
+#include "guard_pages.h"
 #include "huge.h"
 #include "meta.h"
 #include "os.h"
@@ -43,7 +45,12 @@
     X(stall_p99, NANOSECONDS, "99 of 100 waited less")                                                       \
     X(stall_p999, NANOSECONDS, "999 of 1000 waited less")                                                    \
     X(stall_max, NANOSECONDS, "the longest wait")                                                            \
-    X(compactor_cpu, NANOSECONDS, "CPU time of the thread that packs")
+    X(compactor_cpu, NANOSECONDS, "CPU time of the thread that packs")                                       \
+    X(guard_way, NUMBER, "0: none, 1: poison, 2: madvise, 3: mprotect")                                      \
+    X(guarded, BYTES, "in guarded blocks the program holds")                                                 \
+    X(guards, NUMBER, "blocks guarded so far")                                                               \
+    X(quarantined, BYTES, "address space of freed guarded blocks")                                           \
+    X(guards_failed, NUMBER, "of them, whose pages were not closed")
 
 enum unit { BYTES, NUMBER, NANOSECONDS };
 
@@ -75,15 +82,17 @@ const char *stats_read(struct sinter_stats *stats)
     struct huge_stats huge;
     struct tcache_stats caches;
     struct background_stats background;
+    struct guard_stats guards;
     span_stats(&spans);
     run_stats(&runs);
     huge_stats(&huge);
     tcache_stats(&caches);
     background_stats(&background);
+    guard_stats(&guards);
     uint64_t small = spans.slot_bytes > caches.bytes ? spans.slot_bytes - caches.bytes : 0;
     *stats = (struct sinter_stats){
         .size = sizeof(*stats),
-        .allocated = small + runs.bytes + huge.bytes,
+        .allocated = small + runs.bytes + huge.bytes + guards.live_bytes,
         .cached = caches.bytes,
         .active = spans.spans * SPAN_BYTES + runs.bytes + huge.bytes,
         .dirty = load_relaxed(&decay_dirty_pages) * PAGE_BYTES,
@@ -99,6 +108,11 @@ const char *stats_read(struct sinter_stats *stats)
         .spans = spans.spans,
         .runs = runs.runs,
         .background = atomic_load(&background_state) == BACKGROUND_ON,
+        .guard_way = guard_rate != 0 ? guard_pages_way() : 0,
+        .guarded = guards.live_bytes,
+        .guards = guards.guarded,
+        .quarantined = guards.quarantined_bytes,
+        .guards_failed = guards.unclosed,
     };
     return background_engine_stats(stats);
 }

@@ -22,7 +22,8 @@ struct tcache_registry tcache_registry = {.lock = LOCK_INITIALIZER(LOCK_REGISTRY
 static void *nulls[64 * 1024]; /* never written, so without memory */
 static struct tcache_bin no_bins[BIN_COUNT] = {[0 ... BIN_COUNT - 1] = {.top = &nulls[ARRAY_LEN(nulls)]}};
 
-__thread struct tcache_tls tcache_tls __attribute__((tls_model("initial-exec"))) = {.bins = no_bins};
+__thread struct tcache_tls tcache_tls
+    __attribute__((tls_model("initial-exec"))) = {.bins = no_bins, .direct = DIRECT_MAX, .small = SMALL_MAX};
 
 struct tcache *tcache_own(void)
 {

@@ -25,7 +25,10 @@ struct tcache;
 /* The thread's cache: the bins come first in it. Never NULL: without a cache it is the empty one. */
 struct tcache_tls {
     struct tcache_bin *bins;
-    bool ended; /* the thread is past its destructors: it gets no cache any more */
+    /* The sizes that the fast path and the next one take, DIRECT_MAX and SMALL_MAX; 0 in a thread that counts (guard.h). */
+    size_t direct, small;
+    uint64_t countdown; /* then: allocations until one is guarded */
+    bool ended;         /* the thread is past its destructors: it gets no cache any more */
 };
 
 extern HIDDEN __thread struct tcache_tls tcache_tls __attribute__((tls_model("initial-exec")));

@@ -86,6 +86,17 @@ static long inject_part_of_copy(const struct uffd *u, struct uffdio_copy *copy)
     return ret;
 }
 
+static long inject_part_of_poison(const struct uffd *u, struct uffdio_poison *poison)
+{
+    uint64_t whole = poison->range.len;
+    poison->range.len = (1 + inject_random() % (whole >> PAGE_BITS)) << PAGE_BITS;
+    long ret = control(u, UFFDIO_POISON, poison);
+    if (ret == 0 && poison->range.len < whole)
+        ret = -EAGAIN;
+    poison->range.len = whole;
+    return ret;
+}
+
 static COLD long inject(const struct uffd *u, unsigned long request, void *arg)
 {
     add_relaxed(&uffd_counters.injected, 1);
@@ -94,6 +105,8 @@ static COLD long inject(const struct uffd *u, unsigned long request, void *arg)
         return inject_part(u, arg, (enum said)way);
     if (request == UFFDIO_COPY && way == 0)
         return inject_part_of_copy(u, arg);
+    if (request == UFFDIO_POISON && way == 0)
+        return inject_part_of_poison(u, arg);
     return inject_error(u, request);
 }
 
@@ -105,7 +118,7 @@ static long call(const struct uffd *u, unsigned long request, void *arg)
         return inject(u, request, arg);
     long ret = control(u, request, arg);
     /* The kernel itself has no such answer once a descriptor is there. Threads would wait for ever. */
-    if (unlikely(ret == -EPERM || ret == -ENOSYS || ret == -EACCES))
+    if (unlikely((ret == -EPERM || ret == -ENOSYS || ret == -EACCES) && !u->quiet))
         fatal("a system call filter keeps the background thread from bringing packed pages back (error %ld)",
               -ret);
     return ret;
@@ -118,13 +131,24 @@ static struct uffdio_range range_of(const void *addr, size_t size)
     return (struct uffdio_range){.start = (uintptr_t)addr, .len = size};
 }
 
-long uffd_register(const struct uffd *u, void *addr, size_t size)
+static long register_for(const struct uffd *u, void *addr, size_t size, uint64_t mode)
 {
-    struct uffdio_register arg = {.range = range_of(addr, size), .mode = UFFDIO_REGISTER_MODE_MISSING};
+    struct uffdio_register arg = {.range = range_of(addr, size), .mode = mode};
     long ret = call(u, UFFDIO_REGISTER, &arg);
     for (int tries = 1; ret == -ENOMEM && tries < PATIENCE; tries++)
         ret = call(u, UFFDIO_REGISTER, &arg);
     return ret;
+}
+
+long uffd_register(const struct uffd *u, void *addr, size_t size)
+{
+    return register_for(u, addr, size, UFFDIO_REGISTER_MODE_MISSING);
+}
+
+/* Write protection is what the kernel has faults reported for that nobody ever asks for here. */
+long uffd_register_quiet(const struct uffd *u, void *addr, size_t size)
+{
+    return register_for(u, addr, size, UFFDIO_REGISTER_MODE_WP);
 }
 
 long uffd_unregister(const struct uffd *u, void *addr, size_t size)

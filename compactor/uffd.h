@@ -17,6 +17,7 @@ struct uffd {
     int pagemap;       /* descriptor of this process's pagemap, -1 if `fd` serves another process */
     uint64_t features; /* UFFD_FEATURE_* granted */
     bool user_mode;    /* of user mode only: a system call that touches an absent page gets EFAULT */
+    bool quiet;        /* for poison only: nobody waits on it */
     /*
      * Called when the kernel says that the mappings are changing (EAGAIN without progress), and while memory is
      * short: it must read what can be read from `fd`, for a fork ends only when its event is read. It must not move or
@@ -53,6 +54,12 @@ enum { UFFD_FORKS = 1, UFFD_USER_MODE = 2, UFFD_WRITES = 4 };
 enum uffd_lack uffd_open(struct uffd *u, int wishes);
 void uffd_close(struct uffd *u);
 
+/*
+ * Opens a descriptor that is good for uffd_register_quiet() and uffd_poison() only, which any user may have. 0, or -errno: no
+ * userfaultfd, or no poison in it (-ENOTSUP: the kernel is older than 6.6).
+ */
+long uffd_open_poison(struct uffd *u);
+
 /* Does the descriptor report forks, so that absent pages stay absent in the child? */
 bool uffd_reports_forks(const struct uffd *u);
 
@@ -62,6 +69,12 @@ bool uffd_may_read_forks(void);
 /* Missing faults of [addr, addr + size) come to the descriptor, or no longer do. 0 or -errno. */
 long uffd_register(const struct uffd *u, void *addr, size_t size);
 long uffd_unregister(const struct uffd *u, void *addr, size_t size);
+
+/*
+ * The same, for poisoning only: no fault comes to the descriptor, and absent pages are the kernel's to fill. 0 or -errno, -EINVAL
+ * where the machine cannot do this (no write protection by userfaultfd).
+ */
+long uffd_register_quiet(const struct uffd *u, void *addr, size_t size);
 
 /*
  * What became of one page of a batch. The kernel does not always tell a page that it has just moved from one that was

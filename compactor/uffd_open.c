@@ -195,6 +195,19 @@ enum uffd_lack uffd_open(struct uffd *u, int wishes)
     return lack;
 }
 
+long uffd_open_poison(struct uffd *u)
+{
+    *u = (struct uffd){.pagemap = -1, .quiet = true};
+    u->fd = (int)new_descriptor(u, UFFD_USER_MODE);
+    if (u->fd < 0)
+        return u->fd;
+    uint64_t features = u->features = UFFD_FEATURE_POISON;
+    long ret = handshake(u, &features);
+    if (ret < 0)
+        uffd_close(u);
+    return ret == -EINVAL ? -ENOTSUP : ret;
+}
+
 void uffd_close(struct uffd *u)
 {
     close_file(u->fd);

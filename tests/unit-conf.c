@@ -73,6 +73,10 @@ static void values_of_all_kinds(void **state)
         {"thp:always", CONF_thp, THP_ALWAYS},
         {"stats:json", CONF_stats, STATS_JSON},
         {"seed:12345678901", CONF_seed, 12345678901},
+        {"guard:off", CONF_guard, 0},
+        {"guard:on", CONF_guard, CONF_RATE_ON},
+        {"guard:all", CONF_guard, 1},
+        {"guard:sample=77", CONF_guard, 77},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         assert_string_equal(say(NULL, cases[i].text), "");
@@ -115,6 +119,13 @@ static void mistakes_are_told_and_harmless(void **state)
         "cache_bin:9999999t",
         "cache_bin:9223372036854775807k",
         "decay: 10",
+        "guard:5",
+        "guard:sample",
+        "guard:sample=",
+        "guard:sample=0",
+        "guard:sample=-1",
+        "guard:sample=x",
+        "guard:allsample=5",
     };
     for (size_t i = 0; i < sizeof bad_values / sizeof *bad_values; i++) {
         char list[128], start[128];

@@ -812,6 +812,58 @@ static void poison(void **state)
     /* Over a border between mappings. */
     mprotect(page_of(zone, 301), PAGE_BYTES, PROT_READ);
     assert_int_equal(uffd_poison(&uffd, page_of(zone, 200), 200), 200);
+    /* Whoever has marked it need not stay. */
+    assert_int_equal(uffd_unregister(&uffd, page_of(zone, 2), PAGE_BYTES), 0);
+    assert_true(raises_bus_error(page_of(zone, 2)));
+}
+
+/* Each error of the call, and a call that stops half-way, is got over. */
+static void poison_errors(void **state)
+{
+    (void)state;
+    need_uffd();
+    if (!(uffd.features & 1 << 14))
+        skip();
+    for (uint64_t seed = 1; seed < 200; seed++) {
+        madvise(zone, 64 * PAGE_BYTES, MADV_DONTNEED);
+        uffd_inject(3, seed);
+        size_t done = uffd_poison(&uffd, zone, 64);
+        uffd_inject(0, 0);
+        assert_int_equal(done, 64);
+    }
+}
+
+static char *quiet_page;
+
+static int child_touches_quiet_page(void)
+{
+    return raises_bus_error(quiet_page) ? 0 : 1;
+}
+
+/* For poison only, and a user without rights: no fault comes, pages are the kernel's to fill. */
+static void quiet(void **state)
+{
+    (void)state;
+    struct uffd poisoner;
+    if (uffd_open_poison(&poisoner) != 0)
+        skip();
+    char *p = mmap(NULL, 8 * PAGE_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (uffd_register_quiet(&poisoner, p, 8 * PAGE_BYTES) != 0)
+        skip();
+    p[0] = 1;
+    assert_int_equal(p[PAGE_BYTES], 0);
+    assert_int_equal(uffd_poison(&poisoner, page_of(p, 2), 6), 6);
+    assert_int_equal(uffd_poison(&poisoner, p, 1), 0); /* there is a page */
+    assert_true(raises_bus_error(page_of(p, 7)));
+    assert_int_equal(madvise(page_of(p, 7), PAGE_BYTES, MADV_DONTNEED), 0);
+    page_of(p, 7)[0] = 1;
+    int child_fd;
+    quiet_page = page_of(p, 3);
+    assert_int_equal(status_of(fork_serving(child_touches_quiet_page, &child_fd)), 0);
+    close(child_fd);
+    uffd_close(&poisoner);
+    assert_true(raises_bus_error(page_of(p, 2)));
+    munmap(p, 8 * PAGE_BYTES);
 }
 
 /* ---- Injected failures, against a model of where each page is ---- */
@@ -954,6 +1006,8 @@ int main(void)
         uffd_test(occupied_in_the_child),
         uffd_test(calls_during_a_fork),
         uffd_test(poison),
+        uffd_test(poison_errors),
+        uffd_test(quiet),
         uffd_test(failures_lose_nothing),
         uffd_test(registration_failures_are_told),
         uffd_test(no_thread_is_left_waiting),

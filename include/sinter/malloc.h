@@ -75,6 +75,12 @@ struct sinter_stats {
     uint64_t stall_p999;
     uint64_t stall_max;
     uint64_t compactor_cpu; /* CPU time of the background thread since packing started, in nanoseconds */
+    /* Guard mode; see docs/guard.md. */
+    uint64_t guard_way;     /* how pages are guarded: 0 not at all, 1 poison, 2 madvise, 3 mprotect */
+    uint64_t guarded;       /* of `allocated`: guarded blocks */
+    uint64_t guards;        /* blocks guarded since start (number) */
+    uint64_t quarantined;   /* address space of freed guarded blocks that is not used again yet */
+    uint64_t guards_failed; /* frees of guarded blocks whose pages the kernel would not close (number) */
 };
 
 /*

@@ -1,0 +1,20 @@
+/*
+ * What guard mode has to say: what happened, to which block, where, and where the block was allocated and freed. Everything here
+ * may be called from a signal handler: it allocates nothing and takes no lock but its own.
+ */
+#ifndef SINTER_GUARD_REPORT_H
+#define SINTER_GUARD_REPORT_H
+
+#include "guard.h"
+
+/* An access of a closed page, at `pc`. */
+void guard_report_access(uintptr_t address, bool write, uintptr_t pc);
+
+/* `call` was given what is not the start of a live block, `here`. Ends the program. */
+void guard_report_bad_pointer(uintptr_t address, const struct guard_event *here, const char *call);
+
+/* `call` found, `here`, that the byte at `address`, beside the block, had been overwritten. Ends the program. */
+void guard_report_damage(const struct guard_slot *slot, uintptr_t address, const struct guard_event *here,
+                         const char *call);
+
+#endif

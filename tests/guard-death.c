@@ -1,0 +1,506 @@
+/*
+ * Memory errors and what guard mode says to each, with every way of guarding pages. Each case runs in a process of its own (this
+ * program again, preloaded like it), which must die of the signal that belongs to it with exactly the report expected.
+ *
+ * A report is compared in a short form: B stands for the address of the block, other addresses are given from there or left
+ * out; threads and ages are left out; a stack is the names of this program's functions up to main, with libc's frames on
+ * top as "libc".
+ */
+#include "sinter/malloc.h"
+
+#include <ctype.h>
+#include <dlfcn.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+__attribute__((weak)) int sinter_stats_get(struct sinter_stats *);
+
+/* A function that shows in stacks: not static, so that dladdr() knows its name, and neither inlined nor a tail call. */
+#define SHOWN(type, name, ...)                                                                               \
+    type name(__VA_ARGS__);                                                                                  \
+    __attribute__((noinline)) type name(__VA_ARGS__)
+#define NOT_LAST __asm__ volatile("")
+
+/* Hides from the compiler what a pointer is. */
+static char *hidden(const void *p)
+{
+    void *volatile v = (void *)(uintptr_t)p;
+    return v;
+}
+
+/* A block, of whose address the parent is told. */
+SHOWN(char *, make, size_t size)
+{
+    char *p = malloc(size), line[32];
+    int n = snprintf(line, sizeof line, "%p\n", (void *)p); /* which allocates nothing */
+    if (write(STDOUT_FILENO, line, (size_t)n) != n)
+        _exit(99);
+    return hidden(p);
+}
+
+SHOWN(void, put, char *p)
+{
+    *(volatile char *)p = 1;
+    NOT_LAST;
+}
+
+SHOWN(void, get, const char *p)
+{
+    (void)*(const volatile char *)p;
+    NOT_LAST;
+}
+
+SHOWN(void, release, void *p)
+{
+    free(p);
+    NOT_LAST;
+}
+
+/* ---- the mistakes ---- */
+
+SHOWN(void, overflow_write, void)
+{
+    put(make(64) + 64);
+    NOT_LAST;
+}
+
+SHOWN(void, overflow_read, void)
+{
+    get(make(64) + 64);
+    NOT_LAST;
+}
+
+SHOWN(void, overflow_page, void)
+{
+    put(make(64) + 64 + 4096);
+    NOT_LAST;
+}
+
+SHOWN(void, overflow_large, void)
+{
+    put(make(100 * 1024) + 100 * 1024);
+    NOT_LAST;
+}
+
+SHOWN(void, overflow_memcpy, void)
+{
+    static const char text[100] = "text";
+    memcpy(make(64), text, *hidden("d"));
+    NOT_LAST;
+}
+
+SHOWN(void, overflow_padding, void)
+{
+    char *p = make(13);
+    put(p + 13);
+    release(p);
+    NOT_LAST;
+}
+
+SHOWN(void, underflow_write, void)
+{
+    put(make(64) - 1);
+    NOT_LAST;
+}
+
+SHOWN(void, underflow_read, void)
+{
+    get(make(64) - 8);
+    NOT_LAST;
+}
+
+SHOWN(void, underflow_damage, void)
+{
+    char *p = make(64);
+    put(p - 3);
+    release(p);
+    NOT_LAST;
+}
+
+SHOWN(void, write_after_free, void)
+{
+    char *p = make(64);
+    release(p);
+    put(p + 5);
+    NOT_LAST;
+}
+
+SHOWN(void, read_after_free, void)
+{
+    char *p = make(64);
+    release(p);
+    get(p);
+    NOT_LAST;
+}
+
+SHOWN(void, read_after_free_large, void)
+{
+    char *p = make(300 * 1024);
+    release(p);
+    get(p + 200 * 1024);
+    NOT_LAST;
+}
+
+/* The kernel says so itself; nobody else can. */
+SHOWN(void, system_call_after_free, void)
+{
+    char *p = make(64);
+    release(p);
+    int fd = open("/dev/zero", O_RDONLY);
+    if (read(fd, p, 64) != -1 || errno != EFAULT)
+        put(NULL);
+    dprintf(STDERR_FILENO, "EFAULT\n");
+}
+
+SHOWN(void, double_free, void)
+{
+    char *p = make(64);
+    release(p);
+    release(p);
+    NOT_LAST;
+}
+
+SHOWN(void, realloc_after_free, void)
+{
+    char *p = make(64);
+    release(p);
+    hidden(realloc(p, 100));
+    NOT_LAST;
+}
+
+SHOWN(void, free_interior, void)
+{
+    release(make(64) + 16);
+    NOT_LAST;
+}
+
+/* Its own handler gets what has been reported, and what is not guard mode's. */
+static char *expected_at;
+
+static void on_signal(int sig, siginfo_t *info, void *context)
+{
+    (void)context;
+    bool at = info->si_addr == expected_at;
+    dprintf(STDERR_FILENO, "handler: %s at %s\n", sig == SIGBUS ? "SIGBUS" : "SIGSEGV", at ? "it" : "?");
+    signal(sig, SIG_DFL);
+}
+
+SHOWN(void, handled_after_report, void)
+{
+    struct sigaction action = {.sa_sigaction = on_signal, .sa_flags = SA_SIGINFO};
+    sigaction(SIGSEGV, &action, NULL);
+    sigaction(SIGBUS, &action, NULL);
+    char *p = make(64);
+    release(p);
+    expected_at = p + 5;
+    put(p + 5);
+    NOT_LAST;
+}
+
+SHOWN(void, nothing, void)
+{
+    for (size_t size = 0; size < 3 << 20; size += size / 8 + 1) {
+        char *p = make(size);
+        memset(p, 1, size);
+        p = realloc(p, size / 2 + 7);
+        memset(p, 2, size / 2 + 7);
+        free(p);
+    }
+}
+
+/* ---- what must be said ---- */
+
+enum { FAULT = -1 }; /* the signal that the way of guarding raises */
+
+static const struct death {
+    const char *name;
+    const char *conf;
+    void (*mistake)(void);
+    int signal;
+    const char *report;
+} cases[] = {
+    {"overflow-write", "guard_place:end", overflow_write, FAULT,
+     "heap overflow: write at B+64, 1 byte beyond the 64-byte block at B"
+     " | by put overflow_write | allocated by make overflow_write"},
+    {"overflow-read", "guard_place:end", overflow_read, FAULT,
+     "heap overflow: read at B+64, 1 byte beyond the 64-byte block at B"
+     " | by get overflow_read | allocated by make overflow_read"},
+    {"overflow-page", "guard_place:end", overflow_page, FAULT,
+     "heap overflow: write at B+4160, 4097 bytes beyond the 64-byte block at B"
+     " | by put overflow_page | allocated by make overflow_page"},
+    {"overflow-large", "guard_place:end", overflow_large, FAULT,
+     "heap overflow: write at B+102400, 1 byte beyond the 102400-byte block at B"
+     " | by put overflow_large | allocated by make overflow_large"},
+    {"overflow-memcpy", "guard_place:end", overflow_memcpy, FAULT,
+     "heap overflow: write at B+64, 1 byte beyond the 64-byte block at B"
+     " | by libc overflow_memcpy | allocated by make overflow_memcpy"},
+    {"overflow-padding", "guard_place:end", overflow_padding, SIGABRT,
+     "heap overflow: found by free(): byte at B+13 is overwritten, 1 byte beyond the 13-byte block at B"
+     " | by release overflow_padding | allocated by make overflow_padding"},
+    {"overflow-at-start", "guard_place:start", overflow_padding, SIGABRT,
+     "heap overflow: found by free(): byte at B+13 is overwritten, 1 byte beyond the 13-byte block at B"
+     " | by release overflow_padding | allocated by make overflow_padding"},
+    {"underflow-write", "guard_place:start", underflow_write, FAULT,
+     "heap underflow: write at B-1, 1 byte before the 64-byte block at B"
+     " | by put underflow_write | allocated by make underflow_write"},
+    {"underflow-read", "guard_place:start", underflow_read, FAULT,
+     "heap underflow: read at B-8, 8 bytes before the 64-byte block at B"
+     " | by get underflow_read | allocated by make underflow_read"},
+    {"underflow-damage", "guard_place:end", underflow_damage, SIGABRT,
+     "heap underflow: found by free(): byte at B-3 is overwritten, 3 bytes before the 64-byte block at B"
+     " | by release underflow_damage | allocated by make underflow_damage"},
+    {"write-after-free", "", write_after_free, FAULT,
+     "use after free: write at B+5, byte 5 of the 64-byte block at B"
+     " | by put write_after_free | allocated by make write_after_free | freed by release write_after_free"},
+    {"read-after-free", "", read_after_free, FAULT,
+     "use after free: read at B, byte 0 of the 64-byte block at B"
+     " | by get read_after_free | allocated by make read_after_free | freed by release read_after_free"},
+    {"read-after-free-reusable", "guard_quarantine:0", read_after_free, FAULT,
+     "use after free: read at B, byte 0 of the 64-byte block at B"
+     " | by get read_after_free | allocated by make read_after_free | freed by release read_after_free"},
+    {"read-after-free-large", "", read_after_free_large, FAULT,
+     "use after free: read at B+204800, byte 204800 of the 307200-byte block at B"
+     " | by get read_after_free_large | allocated by make read_after_free_large"
+     " | freed by release read_after_free_large"},
+    {"system-call-after-free", "", system_call_after_free, 0, "EFAULT"},
+    {"double-free", "", double_free, SIGABRT,
+     "double free: free(B), a 64-byte block"
+     " | by release double_free | allocated by make double_free | freed by release double_free"},
+    {"realloc-after-free", "", realloc_after_free, SIGABRT,
+     "realloc after free: realloc(B), a 64-byte block"
+     " | by realloc_after_free | allocated by make realloc_after_free | freed by release realloc_after_free"},
+    {"free-interior", "", free_interior, SIGABRT,
+     "invalid free: free(B+16), byte 16 of the 64-byte block at B"
+     " | by release free_interior | allocated by make free_interior"},
+    {"handled-after-report", "", handled_after_report, FAULT,
+     "use after free: write at B+5, byte 5 of the 64-byte block at B"
+     " | by put handled_after_report | allocated by make handled_after_report"
+     " | freed by release handled_after_report | handler: SIGNAL at it"
+     " | use after free: write at B+5, byte 5 of the 64-byte block at B"
+     " | by put handled_after_report | allocated by make handled_after_report"
+     " | freed by release handled_after_report"},
+    {"nothing", "", nothing, 0, ""},
+};
+enum { CASES = sizeof cases / sizeof *cases };
+
+/* ---- the short form of a report ---- */
+
+struct text {
+    char *at, *end;
+};
+
+__attribute__((format(printf, 2, 3))) static void add(struct text *t, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    int n = vsnprintf(t->at, (size_t)(t->end - t->at), format, args);
+    va_end(args);
+    t->at += n < t->end - t->at ? n : t->end - t->at - 1;
+}
+
+static void *own_base(void)
+{
+    Dl_info info;
+    return dladdr((void *)(uintptr_t)nothing, &info) ? info.dli_fbase : NULL;
+}
+
+/* " name" of a frame, if it counts. Returns whether the stack goes on for us: up to main. */
+static bool add_frame(struct text *t, const char *line)
+{
+    const char *plus = strrchr(line, '+'), *slash = strrchr(line, '/');
+    if (plus == NULL || slash == NULL)
+        return true;
+    if (strncmp(slash, "/libc.so", 8) == 0 || strncmp(slash, "/libc-", 6) == 0)
+        return add(t, " libc"), true;
+    Dl_info info;
+    if (!dladdr((char *)own_base() + strtoull(plus + 1, NULL, 16), &info) || info.dli_sname == NULL)
+        return true;
+    if (strcmp(info.dli_sname, "main") == 0)
+        return false;
+    add(t, " %s", info.dli_sname);
+    return true;
+}
+
+/* Of a line that is no frame: addresses from the block on, no threads and ages. */
+static void add_line(struct text *t, const char *line, uintptr_t block)
+{
+    static const char sinter[] = "sinter: ", thread[] = " by thread ";
+    if (strncmp(line, sinter, strlen(sinter)) == 0)
+        line += strlen(sinter);
+    while (*line == ' ')
+        line++;
+    while (*line != '\0') {
+        if (strncmp(line, "0x", 2) == 0) {
+            char *rest;
+            long offset = (long)(strtoull(line, &rest, 16) - block);
+            add(t, offset == 0 ? "B" : labs(offset) < 1 << 24 ? "B%+ld" : "ADDRESS", offset);
+            line = rest;
+        } else if (strncmp(line, "by thread ", strlen("by thread ")) == 0) {
+            add(t, "by");
+            break;
+        } else if (isdigit((unsigned char)*line) && strstr(line, " s ago") != NULL &&
+                   strstr(line, thread) != NULL) {
+            line = strstr(line, thread) + 1;
+        } else if (strncmp(line, "SIGBUS", 6) == 0 || strncmp(line, "SIGSEGV", 7) == 0) {
+            add(t, "SIGNAL");
+            line += strcspn(line, " ");
+        } else {
+            add(t, "%c", *line++);
+        }
+    }
+}
+
+static void shorten(char *report, uintptr_t block, char *result, size_t size)
+{
+    struct text t = {result, result + size};
+    bool in_stack = false, first = true;
+    *result = '\0';
+    for (char *line = strtok(report, "\n"); line != NULL; line = strtok(NULL, "\n")) {
+        bool frame = strncmp(line, "    #", 5) == 0;
+        if (frame && in_stack)
+            in_stack = add_frame(&t, line);
+        if (frame)
+            continue;
+        add(&t, first ? "" : " | ");
+        add_line(&t, line, block);
+        first = false;
+        in_stack = true;
+    }
+}
+
+/* ---- running ---- */
+
+static const struct way {
+    const char *name;
+    int signal;
+} ways[] = {{"poison", SIGBUS}, {"madvise", SIGSEGV}, {"mprotect", SIGSEGV}};
+enum { WAYS = sizeof ways / sizeof *ways };
+
+struct outcome {
+    int status;
+    uintptr_t block; /* the last address that it told */
+    char said[16384];
+};
+
+static size_t drain(int fd, char *text, size_t size)
+{
+    size_t used = 0;
+    for (ssize_t n; used < size - 1 && (n = read(fd, text + used, size - 1 - used)) > 0;)
+        used += (size_t)n;
+    text[used] = 0;
+    close(fd);
+    return used;
+}
+
+static void become(int out, int err, const char *conf, const char *name)
+{
+    dup2(out, STDOUT_FILENO);
+    dup2(err, STDERR_FILENO);
+    closefrom(3);
+    setenv("SINTER_CONF", conf, 1);
+    setrlimit(RLIMIT_CORE, &(struct rlimit){0, 0});
+    alarm(20);
+    execl("/proc/self/exe", "guard-death", "--child", name, (char *)NULL);
+    _exit(99);
+}
+
+static void run(const char *conf, const char *name, struct outcome *o)
+{
+    int out[2], err[2];
+    char told[4096];
+    if (pipe(out) || pipe(err))
+        exit(99);
+    pid_t pid = fork();
+    if (pid < 0)
+        exit(99);
+    if (pid == 0)
+        become(out[1], err[1], conf, name);
+    close(out[1]);
+    close(err[1]);
+    drain(out[0], told, sizeof told);
+    drain(err[0], o->said, sizeof o->said);
+    waitpid(pid, &o->status, 0);
+    o->block = strtoull(told, NULL, 16);
+}
+
+static bool died_of(int status, int sig)
+{
+    return sig ? WIFSIGNALED(status) && WTERMSIG(status) == sig
+               : WIFEXITED(status) && WEXITSTATUS(status) == 0;
+}
+
+static bool run_case(const struct death *d, const struct way *way)
+{
+    static struct outcome o;
+    char conf[256], report[sizeof o.said];
+    int sig = d->signal == FAULT ? way->signal : d->signal;
+    snprintf(conf, sizeof conf, "guard:all,guard_way:%s,%s", way->name, d->conf);
+    run(conf, d->name, &o);
+    char *said = strdup(o.said);
+    shorten(said, o.block, report, sizeof report);
+    free(said);
+    bool died = died_of(o.status, sig), right = strcmp(report, d->report) == 0;
+    printf("%s: %s, %s\n", died && right ? "ok" : "FAIL", d->name, way->name);
+    if (!died)
+        printf("  status 0x%x, not signal %d\n", (unsigned)o.status, sig);
+    if (!right)
+        printf("  said:     %s\n  expected: %s\n  in full:\n%s\n", report, d->report, o.said);
+    return died && right;
+}
+
+/* Does the system have it? The library says which way it has taken. */
+static bool is_there(const struct way *way)
+{
+    static struct outcome o;
+    char conf[256];
+    snprintf(conf, sizeof conf, "guard:all,guard_way:%s", way->name);
+    run(conf, "--way", &o);
+    if (WIFEXITED(o.status) && WEXITSTATUS(o.status) == (int)(way - ways) + 1)
+        return true;
+    printf("SKIP: %s: not on this system\n", way->name);
+    return false;
+}
+
+static int child(const char *name)
+{
+    if (strcmp(name, "--way") == 0) {
+        struct sinter_stats stats = {.size = sizeof stats};
+        return sinter_stats_get != NULL && sinter_stats_get(&stats) == 0 ? (int)stats.guard_way : 99;
+    }
+    for (size_t i = 0; i < CASES; i++) {
+        if (strcmp(name, cases[i].name) == 0) {
+            cases[i].mistake();
+            return 0;
+        }
+    }
+    return 99;
+}
+
+int main(int argc, char **argv)
+{
+    if (argc == 3 && strcmp(argv[1], "--child") == 0)
+        return child(argv[2]);
+    int failures = 0;
+    setvbuf(stdout, NULL, _IONBF, 0);
+    for (size_t w = 0; w < WAYS; w++) {
+        if (!is_there(&ways[w]))
+            continue;
+        for (size_t i = 0; i < CASES; i++) {
+            if (argc < 2 || strcmp(argv[1], cases[i].name) == 0)
+                failures += !run_case(&cases[i], &ways[w]);
+        }
+    }
+    printf("guard-death: %d failures\n", failures);
+    return failures > 0;
+}
