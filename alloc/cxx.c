@@ -93,7 +93,7 @@ NEW_NOTHROW(_ZnamRKSt9nothrow_t)
 NEW_ALIGNED_NOTHROW(_ZnwmSt11align_val_tRKSt9nothrow_t)
 NEW_ALIGNED_NOTHROW(_ZnamSt11align_val_tRKSt9nothrow_t)
 
-/* Sizes, alignments and tags are passed behind the pointer and are not needed. */
+/* Alignments and tags are passed behind the rest and are not needed. */
 #define DELETE(symbol, call)                                                                                 \
     void symbol(void *p);                                                                                    \
     SINTER_EXPORT void symbol(void *p)                                                                       \
@@ -101,15 +101,23 @@ NEW_ALIGNED_NOTHROW(_ZnamSt11align_val_tRKSt9nothrow_t)
         heap_free(p, call);                                                                                  \
     }
 
+/* The same with the size, which only guard mode looks at. */
+#define DELETE_SIZED(symbol, call)                                                                           \
+    void symbol(void *p, size_t size);                                                                       \
+    SINTER_EXPORT void symbol(void *p, size_t size)                                                          \
+    {                                                                                                        \
+        heap_free_sized(p, size, call);                                                                      \
+    }
+
 DELETE(_ZdlPv, "operator delete")
-DELETE(_ZdlPvm, "operator delete")
+DELETE_SIZED(_ZdlPvm, "operator delete")
 DELETE(_ZdlPvSt11align_val_t, "operator delete")
-DELETE(_ZdlPvmSt11align_val_t, "operator delete")
+DELETE_SIZED(_ZdlPvmSt11align_val_t, "operator delete")
 DELETE(_ZdlPvRKSt9nothrow_t, "operator delete")
 DELETE(_ZdlPvSt11align_val_tRKSt9nothrow_t, "operator delete")
 DELETE(_ZdaPv, "operator delete[]")
-DELETE(_ZdaPvm, "operator delete[]")
+DELETE_SIZED(_ZdaPvm, "operator delete[]")
 DELETE(_ZdaPvSt11align_val_t, "operator delete[]")
-DELETE(_ZdaPvmSt11align_val_t, "operator delete[]")
+DELETE_SIZED(_ZdaPvmSt11align_val_t, "operator delete[]")
 DELETE(_ZdaPvRKSt9nothrow_t, "operator delete[]")
 DELETE(_ZdaPvSt11align_val_tRKSt9nothrow_t, "operator delete[]")

@@ -157,7 +157,7 @@ static void give_back(struct guard_slot *slot)
 
 /* ---- the object in its slot ---- */
 
-static void note(struct guard_event *event)
+void guard_event_now(struct guard_event *event)
 {
     event->ns = os_now_ns();
     event->thread = (uint32_t)os_thread_id();
@@ -224,7 +224,7 @@ static void *alloc(size_t size, size_t align)
         return NULL;
     }
     fill_canary(slot);
-    note(&slot->allocated);
+    guard_event_now(&slot->allocated);
     add_relaxed(&guard.live, 1);
     add_relaxed(&guard.live_bytes, size);
     add_relaxed(&guard.guarded, 1);
@@ -301,7 +301,7 @@ void guard_free(void *p, const char *call)
 {
     int saved = errno;
     struct guard_event here;
-    note(&here);
+    guard_event_now(&here);
     struct guard_slot *slot = guard_slot_at((uintptr_t)p);
     lock_take(&guard.lock);
     bool live = slot != NULL && state_of(slot) == GUARD_LIVE && slot->start == (uintptr_t)p;
@@ -321,13 +321,25 @@ void guard_free(void *p, const char *call)
     errno = saved;
 }
 
+void guard_free_sized(void *p, size_t size, const char *call)
+{
+    const struct guard_slot *slot = guard_slot_at((uintptr_t)p);
+    if (slot != NULL && state_of(slot) == GUARD_LIVE && slot->start == (uintptr_t)p &&
+        slot->size != max_size(size, 1)) {
+        struct guard_event here;
+        guard_event_now(&here);
+        guard_report_size(slot, size, &here, call);
+    }
+    guard_free(p, call);
+}
+
 size_t guard_usable_size(const void *p, const char *call)
 {
     const struct guard_slot *slot = guard_slot_at((uintptr_t)p);
     if (likely(slot != NULL && state_of(slot) == GUARD_LIVE && slot->start == (uintptr_t)p))
         return slot->size;
     struct guard_event here;
-    note(&here);
+    guard_event_now(&here);
     guard_report_bad_pointer((uintptr_t)p, &here, call);
     return 0;
 }

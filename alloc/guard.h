@@ -91,9 +91,13 @@ static inline bool guard_contains(const void *p)
 
 /* For pointers that guard_contains(). Whatever is not the start of a live block is reported. */
 void guard_free(void *p, const char *call);
+void guard_free_sized(void *p, size_t size, const char *call);
 size_t guard_usable_size(const void *p, const char *call);
 
 /* ---- for reports ---- */
+
+/* Here and now, in the calling thread. */
+void guard_event_now(struct guard_event *event);
 
 /* The slot that the address lies in; NULL if the region has none there. */
 struct guard_slot *guard_slot_at(uintptr_t address);

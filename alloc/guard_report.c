@@ -9,29 +9,24 @@
 
 enum { STACKS = 3 };
 
-/* What happened, in the words of the report. */
-enum kind {
-    OVERFLOW,
-    UNDERFLOW,
-    AFTER_FREE,
-    DOUBLE_FREE,
-    REALLOC_AFTER_FREE,
-    INVALID_FREE,
-    WILD,
-};
-
-static const char *const kinds[] = {
-    [OVERFLOW] = "heap overflow",    [UNDERFLOW] = "heap underflow",
-    [AFTER_FREE] = "use after free", [DOUBLE_FREE] = "double free",
-    [INVALID_FREE] = "invalid free", [REALLOC_AFTER_FREE] = "realloc after free",
-    [WILD] = "wild access",
+static const char *const mistakes[] = {
+    [GUARD_OVERFLOW] = "heap overflow",
+    [GUARD_UNDERFLOW] = "heap underflow",
+    [GUARD_AFTER_FREE] = "use after free",
+    [GUARD_DOUBLE_FREE] = "double free",
+    [GUARD_REALLOC_AFTER_FREE] = "realloc after free",
+    [GUARD_INVALID_FREE] = "invalid free",
+    [GUARD_WRONG_SIZE] = "wrong size",
+    [GUARD_WILD] = "wild access",
 };
 
 struct report {
-    enum kind kind;
-    const char *act; /* "read", "write", or the public function that was called */
-    bool call;       /* it is a function */
-    bool found;      /* the act has found it: it happened before */
+    enum guard_mistake mistake;
+    const char *act;  /* "read", "write", or the public function that was called */
+    bool call;        /* it is a function */
+    bool found;       /* the act has found it: it happened before */
+    const char *text; /* what is said in place of all the rest; NULL */
+    size_t size;      /* GUARD_WRONG_SIZE: the one that was given */
     uintptr_t address;
     const struct guard_slot *slot;  /* NULL: no block is near */
     const struct guard_event *here; /* what the thread does now */
@@ -89,8 +84,12 @@ static void print_where(struct fmt *f, const struct report *r)
 /* "heap overflow: write at 0x7f12, 1 byte beyond the 64-byte block at 0x7f11" */
 static void print_headline(struct fmt *f, const struct report *r)
 {
-    fmt_print(f, "sinter: %s: ", kinds[r->kind]);
-    if (r->found)
+    fmt_print(f, "sinter: %s: ", mistakes[r->mistake]);
+    if (r->text != NULL)
+        fmt_print(f, "%s(): %s", r->act, r->text);
+    else if (r->mistake == GUARD_WRONG_SIZE)
+        fmt_print(f, "%s(%p, %zu)", r->act, (void *)r->address, r->size);
+    else if (r->found)
         fmt_print(f, "found by %s(): byte at %p is overwritten", r->act, (void *)r->address);
     else
         fmt_print(f, r->call ? "%s(%p)" : "%s at %p", r->act, (void *)r->address);
@@ -174,15 +173,15 @@ static void report(const struct report *r)
 
 /* ---- what is said when ---- */
 
-static enum kind kind_of_access(const struct report *r)
+static enum guard_mistake mistake_of_access(const struct report *r)
 {
     if (r->slot == NULL)
-        return WILD;
+        return GUARD_WILD;
     if (is_freed(r->slot))
-        return AFTER_FREE;
+        return GUARD_AFTER_FREE;
     if (outside(r) == 0)
-        return WILD;
-    return r->address < r->slot->start ? UNDERFLOW : OVERFLOW;
+        return GUARD_WILD;
+    return r->address < r->slot->start ? GUARD_UNDERFLOW : GUARD_OVERFLOW;
 }
 
 void guard_report_access(uintptr_t address, bool write, uintptr_t pc)
@@ -191,7 +190,7 @@ void guard_report_access(uintptr_t address, bool write, uintptr_t pc)
     struct report r = {.act = write ? "write" : "read", .address = address, .here = &here};
     guard_stack_take_from(&here.stack, pc);
     r.slot = guard_blame(address);
-    r.kind = kind_of_access(&r);
+    r.mistake = mistake_of_access(&r);
     report(&r);
 }
 
@@ -200,20 +199,20 @@ static bool is_realloc(const char *call)
     return strncmp(call, "realloc", strlen("realloc")) == 0;
 }
 
-static enum kind kind_of_bad_pointer(const struct report *r)
+static enum guard_mistake mistake_of_bad_pointer(const struct report *r)
 {
     if (r->slot == NULL || r->address != r->slot->start)
-        return INVALID_FREE;
+        return GUARD_INVALID_FREE;
     if (strcmp(r->act, "malloc_usable_size") == 0)
-        return AFTER_FREE;
-    return is_realloc(r->act) ? REALLOC_AFTER_FREE : DOUBLE_FREE;
+        return GUARD_AFTER_FREE;
+    return is_realloc(r->act) ? GUARD_REALLOC_AFTER_FREE : GUARD_DOUBLE_FREE;
 }
 
 void guard_report_bad_pointer(uintptr_t address, const struct guard_event *here, const char *call)
 {
     struct report r = {.act = call, .call = true, .address = address, .here = here};
     r.slot = guard_blame(address);
-    r.kind = kind_of_bad_pointer(&r);
+    r.mistake = mistake_of_bad_pointer(&r);
     report(&r);
     abort();
 }
@@ -222,7 +221,7 @@ void guard_report_damage(const struct guard_slot *slot, uintptr_t address, const
                          const char *call)
 {
     struct report r = {
-        .kind = address < slot->start ? UNDERFLOW : OVERFLOW,
+        .mistake = address < slot->start ? GUARD_UNDERFLOW : GUARD_OVERFLOW,
         .act = call,
         .call = true,
         .found = true,
@@ -230,6 +229,32 @@ void guard_report_damage(const struct guard_slot *slot, uintptr_t address, const
         .slot = slot,
         .here = here,
     };
+    report(&r);
+    abort();
+}
+
+void guard_report_size(const struct guard_slot *slot, size_t size, const struct guard_event *here,
+                       const char *call)
+{
+    struct report r = {
+        .mistake = GUARD_WRONG_SIZE,
+        .act = call,
+        .call = true,
+        .size = size,
+        .address = slot->start,
+        .slot = slot,
+        .here = here,
+    };
+    report(&r);
+    abort();
+}
+
+void guard_report_unguarded(enum guard_mistake mistake, uintptr_t address, const char *call, const char *text)
+{
+    struct guard_event here;
+    guard_event_now(&here);
+    struct report r = {
+        .mistake = mistake, .act = call, .call = true, .text = text, .address = address, .here = &here};
     report(&r);
     abort();
 }

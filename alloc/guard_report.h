@@ -7,6 +7,18 @@
 
 #include "guard.h"
 
+/* What happened. */
+enum guard_mistake {
+    GUARD_OVERFLOW,
+    GUARD_UNDERFLOW,
+    GUARD_AFTER_FREE,
+    GUARD_DOUBLE_FREE,
+    GUARD_REALLOC_AFTER_FREE,
+    GUARD_INVALID_FREE,
+    GUARD_WRONG_SIZE,
+    GUARD_WILD, /* an access with no block near */
+};
+
 /* An access of a closed page, at `pc`. */
 void guard_report_access(uintptr_t address, bool write, uintptr_t pc);
 
@@ -16,5 +28,13 @@ void guard_report_bad_pointer(uintptr_t address, const struct guard_event *here,
 /* `call` found, `here`, that the byte at `address`, beside the block, had been overwritten. Ends the program. */
 void guard_report_damage(const struct guard_slot *slot, uintptr_t address, const struct guard_event *here,
                          const char *call);
+
+/* `call`, `here`, was told that the block has `size` bytes, which it has not. */
+void guard_report_size(const struct guard_slot *slot, size_t size, const struct guard_event *here,
+                       const char *call);
+
+/* `call` was given what is no live block, and no guarded one either; `text` says what is known. Ends the program. */
+_Noreturn void guard_report_unguarded(enum guard_mistake mistake, uintptr_t address, const char *call,
+                                      const char *text);
 
 #endif

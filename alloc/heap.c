@@ -153,6 +153,14 @@ void heap_free_slow(void *p, const char *call)
     background_poke();
 }
 
+void heap_free_sized_slow(void *p, size_t size, const char *call)
+{
+    if (guard_contains(p))
+        guard_free_sized(p, size, call);
+    else
+        heap_free_slow(p, call);
+}
+
 size_t heap_usable_size(const void *p, const char *call)
 {
     if (span_zone_contains(p)) {

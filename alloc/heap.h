@@ -17,6 +17,7 @@ void heap_init(void);
 void *heap_malloc_empty(size_t size);
 void *heap_malloc_beyond(size_t size);
 void heap_free_slow(void *p, const char *call);
+void heap_free_sized_slow(void *p, size_t size, const char *call);
 
 void *heap_calloc(size_t count, size_t size);
 void *heap_realloc(void *p, size_t size, const char *call);
@@ -61,7 +62,7 @@ static inline void *heap_malloc(size_t size)
  * Pushes onto the thread's stack what is the start of a slot of a span in use, unless the stack is full or has the
  * same pointer on top. Everything else, misuse included, is found out by the slow path.
  */
-static inline void heap_free(void *p, const char *call)
+static inline bool heap_push(void *p)
 {
     size_t span = ((uintptr_t)p - arena_base) >> SPAN_BITS;
     if (likely(span < read_racy(arena_span_limit))) {
@@ -71,10 +72,23 @@ static inline void heap_free(void *p, const char *call)
                    read_racy(top[-1]) != p)) {
             store_relaxed((shared_slot *)top, p);
             atomic_store_explicit(&bin->top, top + 1, memory_order_release);
-            return;
+            return true;
         }
     }
-    heap_free_slow(p, call);
+    return false;
+}
+
+static inline void heap_free(void *p, const char *call)
+{
+    if (unlikely(!heap_push(p)))
+        heap_free_slow(p, call);
+}
+
+/* The caller says how large the block is. Only guard mode wants to know. */
+static inline void heap_free_sized(void *p, size_t size, const char *call)
+{
+    if (unlikely(!heap_push(p)))
+        heap_free_sized_slow(p, size, call);
 }
 
 #endif

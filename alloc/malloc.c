@@ -58,17 +58,16 @@ SINTER_EXPORT void ABI(cfree)(void *p)
     heap_free(p, "cfree");
 }
 
-/* C23. The sizes are promises that Sinter does not need. */
+/* C23. The sizes are promises that only guard mode looks at. */
 SINTER_EXPORT void ABI(free_sized)(void *p, size_t size)
 {
-    (void)size;
-    heap_free(p, "free_sized");
+    heap_free_sized(p, size, "free_sized");
 }
 
 SINTER_EXPORT void ABI(free_aligned_sized)(void *p, size_t align, size_t size)
 {
-    (void)align, (void)size;
-    heap_free(p, "free_aligned_sized");
+    (void)align;
+    heap_free_sized(p, size, "free_aligned_sized");
 }
 
 SINTER_EXPORT void *ABI(calloc)(size_t count, size_t size)

@@ -1,26 +1,44 @@
 #include "misuse.h"
 
 #include "fatal.h"
+#include "fmt.h"
+#include "guard_report.h"
 #include "huge.h"
 #include "run.h"
 #include "span.h"
 #include "tcache.h"
 
+/* One line and the end; in guard mode, a report. */
+__attribute__((format(printf, 4, 5))) static _Noreturn void die(enum guard_mistake mistake, const char *call,
+                                                                const void *p, const char *format, ...)
+{
+    char text[256];
+    struct fmt f;
+    va_list args;
+    va_start(args, format);
+    fmt_to_buffer(&f, text, sizeof(text));
+    fmt_vprint(&f, format, args);
+    va_end(args);
+    if (guard_rate != 0)
+        guard_report_unguarded(mistake, (uintptr_t)p, call, text);
+    fatal("%s(): %s", call, text);
+}
+
 static _Noreturn void double_free(const char *call, const void *p, size_t bytes, const char *kind)
 {
-    fatal("%s(): double free of %p (%zu-byte %s, already free)", call, p, bytes, kind);
+    die(GUARD_DOUBLE_FREE, call, p, "double free of %p (%zu-byte %s, already free)", p, bytes, kind);
 }
 
 static _Noreturn void interior(const char *call, const void *p, size_t bytes, const char *kind,
                                const void *start, bool free)
 {
-    fatal("%s(): pointer %p into a block (%zu-byte %s at %p, offset %zu, %s)", call, p, bytes, kind, start,
-          (size_t)((uintptr_t)p - (uintptr_t)start), free ? "free" : "allocated");
+    die(GUARD_INVALID_FREE, call, p, "pointer %p into a block (%zu-byte %s at %p, offset %zu, %s)", p, bytes,
+        kind, start, (size_t)((uintptr_t)p - (uintptr_t)start), free ? "free" : "allocated");
 }
 
 static _Noreturn void no_block(const char *call, const void *p)
 {
-    fatal("%s(): invalid pointer %p (no block there)", call, p);
+    die(GUARD_INVALID_FREE, call, p, "invalid pointer %p (no block there)", p);
 }
 
 void misuse_double_free_small(const char *call, const void *slot, unsigned bin)
@@ -45,7 +63,7 @@ static _Noreturn void bad_run(const char *call, const void *p)
     if (at.kind == RUN_KIND_NONE)
         no_block(call, p);
     if (at.kind == RUN_KIND_FREE) /* it has grown together with its neighbours */
-        fatal("%s(): double free of %p (page run, already free)", call, p);
+        die(GUARD_DOUBLE_FREE, call, p, "double free of %p (page run, already free)", p);
     interior(call, p, at.bytes, "run", at.start, false);
 }
 
@@ -57,7 +75,7 @@ void misuse_bad_pointer(const char *call, const void *p)
         bad_run(call, p);
     struct huge_location at = huge_find(p);
     if (at.start == NULL)
-        fatal("%s(): invalid pointer %p (not memory of Sinter)", call, p);
+        die(GUARD_INVALID_FREE, call, p, "invalid pointer %p (not memory of Sinter)", p);
     if (at.start == p)
         double_free(call, p, at.bytes, "mapping");
     interior(call, p, at.bytes, "mapping", at.start, !at.live);

@@ -24,6 +24,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+__attribute__((weak)) void free_sized(void *, size_t);
 __attribute__((weak)) int sinter_stats_get(struct sinter_stats *);
 
 /* A function that shows in stacks: not static, so that dladdr() knows its name, and neither inlined nor a tail call. */
@@ -185,6 +186,48 @@ SHOWN(void, free_interior, void)
     NOT_LAST;
 }
 
+SHOWN(void, free_stack, void)
+{
+    _Alignas(64) char block[64];
+    release(hidden(block));
+    NOT_LAST;
+}
+
+SHOWN(void, free_static, void)
+{
+    static _Alignas(64) char block[64];
+    release(hidden(block));
+    NOT_LAST;
+}
+
+SHOWN(void, free_foreign, void)
+{
+    release(mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
+    NOT_LAST;
+}
+
+/* Too large to be guarded: the allocator's own check, in the words of guard mode. */
+SHOWN(void, double_free_unguarded, void)
+{
+    char *p = make(4 << 20);
+    release(p);
+    release(p);
+    NOT_LAST;
+}
+
+SHOWN(void, wrong_size, void)
+{
+    free_sized(make(64), 32);
+    NOT_LAST;
+}
+
+SHOWN(void, right_size, void)
+{
+    free_sized(make(64), 64);
+    free_sized(make(0), 0);
+    free_sized(NULL, 12);
+}
+
 /* Its own handler gets what has been reported, and what is not guard mode's. */
 static char *expected_at;
 
@@ -283,6 +326,17 @@ static const struct death {
     {"free-interior", "", free_interior, SIGABRT,
      "invalid free: free(B+16), byte 16 of the 64-byte block at B"
      " | by release free_interior | allocated by make free_interior"},
+    {"free-stack", "", free_stack, SIGABRT,
+     "invalid free: free(): invalid pointer ADDRESS (not memory of Sinter) | by release free_stack"},
+    {"free-static", "", free_static, SIGABRT,
+     "invalid free: free(): invalid pointer ADDRESS (not memory of Sinter) | by release free_static"},
+    {"free-foreign", "", free_foreign, SIGABRT,
+     "invalid free: free(): invalid pointer ADDRESS (not memory of Sinter) | by release free_foreign"},
+    {"double-free-unguarded", "", double_free_unguarded, SIGABRT,
+     "double free: free(): double free of B (page run, already free) | by release double_free_unguarded"},
+    {"wrong-size", "", wrong_size, SIGABRT,
+     "wrong size: free_sized(B, 32), a 64-byte block | by wrong_size | allocated by make wrong_size"},
+    {"right-size", "", right_size, 0, ""},
     {"handled-after-report", "", handled_after_report, FAULT,
      "use after free: write at B+5, byte 5 of the 64-byte block at B"
      " | by put handled_after_report | allocated by make handled_after_report"
