@@ -6,7 +6,7 @@
 #include <errno.h>
 #include <string.h>
 
-enum kind { SWITCH, COUNT, BYTES, MILLIS, CHOICE, RATE };
+enum kind { SWITCH, COUNT, BYTES, MILLIS, CHOICE, RATE, PATH };
 enum when { START, LIVE };
 
 struct option {
@@ -29,6 +29,15 @@ _Atomic int64_t conf_values[CONF_COUNT] = {
     CONF_TABLE(X)
 #undef X
 };
+
+/* Paths, one after the other, each ended by NUL. The value of such an option is where its path starts; at 0 is an empty one. */
+static char paths[4096];
+static size_t paths_used = 1;
+
+const char *conf_text(enum conf_option option)
+{
+    return paths + conf_get(option);
+}
 
 static bool same_word(const char *word, const char *text, size_t length)
 {
@@ -117,6 +126,20 @@ static bool parse_rate(const struct option *o, const char *text, size_t length, 
            parse_number(o, text + prefix, length - prefix, value) && *value > 0;
 }
 
+static bool parse_path(const char *text, size_t length, int64_t *value)
+{
+    *value = 0;
+    if (length == 0)
+        return true;
+    if (text[0] != '/' || paths_used + length + 1 > sizeof(paths))
+        return false;
+    *value = (int64_t)paths_used;
+    memcpy(paths + paths_used, text, length);
+    paths[paths_used + length] = '\0';
+    paths_used += length + 1;
+    return true;
+}
+
 static bool parse_value(const struct option *o, const char *text, size_t length, int64_t *value)
 {
     if (o->kind == CHOICE)
@@ -126,13 +149,17 @@ static bool parse_value(const struct option *o, const char *text, size_t length,
                parse_choice("false|true", text, length, value) || parse_choice("0|1", text, length, value);
     if (o->kind == RATE)
         return parse_rate(o, text, length, value);
+    if (o->kind == PATH)
+        return parse_path(text, length, value);
     return parse_number(o, text, length, value);
 }
 
 static void print_form(struct fmt *f, const struct option *o)
 {
     static const char *const units[] = {[COUNT] = "", [BYTES] = " bytes", [MILLIS] = " ms"};
-    if (o->choices != NULL || o->kind == SWITCH)
+    if (o->kind == PATH)
+        fmt_print(f, "/...");
+    else if (o->choices != NULL || o->kind == SWITCH)
         fmt_print(f, "%s", o->choices != NULL ? o->choices : "off|on");
     else
         fmt_print(f, "%ld..%ld%s", o->least, o->most, units[o->kind]);
@@ -150,6 +177,10 @@ static void print_value(struct fmt *f, const struct option *o, int64_t value)
 {
     if (o->kind == RATE) {
         print_rate(f, value);
+        return;
+    }
+    if (o->kind == PATH) {
+        fmt_print(f, "%s", paths + value);
         return;
     }
     if (o->kind != CHOICE && o->kind != SWITCH) {
@@ -238,7 +269,10 @@ int conf_set_text(const char *key, const char *value)
     if (o == NULL)
         return ENOENT;
     int64_t parsed;
-    if (!parse_value(o, value, strlen(value), &parsed))
+    size_t used = paths_used;
+    bool right = parse_value(o, value, strlen(value), &parsed);
+    paths_used = used; /* no path is kept here: they can be given at start only */
+    if (!right)
         return EINVAL;
     if (o->when == START)
         return EPERM;

@@ -10,7 +10,7 @@
  * X(name, kind, default, least, most, choices, when, help)
  *   kind     SWITCH (on/off), COUNT (a whole number), BYTES (with an optional suffix k, m, g or t),
  *            MILLIS (milliseconds, with an optional suffix ms or s; -1 means never), CHOICE (a word of `choices`), RATE (one in
- *            so many: sample=N, or the words off, on, all for 0, CONF_RATE_ON and 1)
+ *            so many: sample=N, or the words off, on, all for 0, CONF_RATE_ON and 1), PATH (absolute, or empty; START only)
  *   when     START (given at start only) or LIVE (may change in the running process)
  */
 #define CONF_TABLE(X)                                                                                        \
@@ -44,6 +44,11 @@
       "where on its pages a guarded block lies: end finds overflows at once, start underflows")              \
     X(guard_quarantine, BYTES, 64 * MiB, 0, 1024 * GiB, NULL, LIVE,                                          \
       "address space of freed guarded blocks that is not used again yet; it takes no memory")                \
+    X(guard_misuse, CHOICE, 0, 0, 1, "abort|report", LIVE,                                                   \
+      "what follows a report: the end, or nothing; the page is then open, the pointer ignored")              \
+    X(guard_report, CHOICE, 0, 0, 1, "text|json", LIVE, "the form of reports; json: an object a line")       \
+    X(guard_fd, COUNT, 2, 0, 1048575, NULL, LIVE, "descriptor that reports go to")                           \
+    X(guard_file, PATH, 0, 0, 0, NULL, START, "file that reports are added to, instead")                     \
     X(seed, COUNT, 0, 0, INT64_MAX, NULL, START,                                                             \
       "seed of randomize and compact_inject; 0: different in every process")                                 \
     X(compact, CHOICE, 1, 0, 2, "off|on|stress", START,                                                      \
@@ -85,6 +90,9 @@ static inline int64_t conf_get(enum conf_option option)
 {
     return load_relaxed(&conf_values[option]);
 }
+
+/* Of a PATH: "" if it was not given. */
+const char *conf_text(enum conf_option option);
 
 /* The words of option `stats`. */
 enum { STATS_OFF, STATS_ON, STATS_JSON };

@@ -306,8 +306,8 @@ void guard_free(void *p, const char *call)
     lock_take(&guard.lock);
     bool live = slot != NULL && state_of(slot) == GUARD_LIVE && slot->start == (uintptr_t)p;
     if (likely(live)) {
-        atomic_store(&slot->state, GUARD_CLOSING);
         slot->freed = here;
+        atomic_store(&slot->state, GUARD_CLOSING);
     }
     lock_give(&guard.lock);
     if (likely(live)) {
@@ -351,6 +351,12 @@ bool guard_covers(uintptr_t address)
 {
     return guard_rate != 0 &&
            address - (uintptr_t)arena_start(REGION_GUARD) < arena_committed(REGION_GUARD) + PAGE_BYTES;
+}
+
+bool guard_let(uintptr_t address)
+{
+    char *page = (char *)align_down(address, PAGE_BYTES);
+    return guard_contains(page) && guard_pages_open(page, PAGE_BYTES);
 }
 
 static size_t distance(const struct guard_slot *slot, uintptr_t address)
@@ -452,5 +458,6 @@ void guard_fork_child(void)
 {
     guard_uffd_fork_child();
     guard_signal_fork_child();
+    guard_report_fork_child();
     lock_reset(&guard.lock);
 }

@@ -108,6 +108,9 @@ struct guard_slot *guard_blame(uintptr_t address);
 /* Is the address one whose access guard_init() has made an error? */
 bool guard_covers(uintptr_t address);
 
+/* Opens the page of such an address, so that the program can go on: one mistake on it has been reported. */
+bool guard_let(uintptr_t address);
+
 struct guard_stats {
     size_t live, live_bytes;  /* objects */
     size_t quarantined_bytes; /* of slots */

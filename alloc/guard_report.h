@@ -1,6 +1,7 @@
 /*
  * What guard mode has to say: what happened, to which block, where, and where the block was allocated and freed. Everything here
- * may be called from a signal handler: it allocates nothing and takes no lock but its own.
+ * may be called from a signal handler: it allocates nothing and takes no lock but its own. Reports other than of an access end the
+ * program, unless the option guard_misuse lets it go on.
  */
 #ifndef SINTER_GUARD_REPORT_H
 #define SINTER_GUARD_REPORT_H
@@ -19,13 +20,20 @@ enum guard_mistake {
     GUARD_WILD, /* an access with no block near */
 };
 
+/* The words of the options `guard_report` and `guard_misuse`. */
+enum { GUARD_TEXT, GUARD_JSON };
+enum { GUARD_ABORT, GUARD_REPORT };
+
+/* Whoever was writing one is not here. */
+void guard_report_fork_child(void);
+
 /* An access of a closed page, at `pc`. */
 void guard_report_access(uintptr_t address, bool write, uintptr_t pc);
 
-/* `call` was given what is not the start of a live block, `here`. Ends the program. */
+/* `call` was given what is not the start of a live block, `here`. */
 void guard_report_bad_pointer(uintptr_t address, const struct guard_event *here, const char *call);
 
-/* `call` found, `here`, that the byte at `address`, beside the block, had been overwritten. Ends the program. */
+/* `call` found, `here`, that the byte at `address`, beside the block, had been overwritten. */
 void guard_report_damage(const struct guard_slot *slot, uintptr_t address, const struct guard_event *here,
                          const char *call);
 

@@ -127,10 +127,13 @@ static void on_fault(int sig, siginfo_t *info, void *context)
 {
     int saved = errno;
     uintptr_t address = (uintptr_t)info->si_addr;
-    if (info->si_code > 0 && guard_covers(address))
+    bool ours = info->si_code > 0 && guard_covers(address);
+    if (ours)
         guard_report_access(address, is_write(context), pc_of(context));
+    bool go_on = ours && conf_get(CONF_guard_misuse) == GUARD_REPORT && guard_let(address);
     errno = saved;
-    pass_on(sig, info, context);
+    if (!go_on)
+        pass_on(sig, info, context);
 }
 
 /* ---- the program's actions ---- */

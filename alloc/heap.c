@@ -219,6 +219,8 @@ void *heap_realloc(void *p, size_t size, const char *call)
     if (p == NULL)
         return heap_malloc(size);
     size_t old_size = heap_usable_size(p, call);
+    if (unlikely(old_size == 0)) /* guard mode has reported it and goes on */
+        return heap_malloc(size);
     if (size == 0) {
         heap_free(p, call);
         return NULL;

@@ -251,6 +251,19 @@ SHOWN(void, handled_after_report, void)
     NOT_LAST;
 }
 
+/* With guard_misuse:report, all in one life. */
+SHOWN(void, goes_on, void)
+{
+    char *p = make(64);
+    release(p);
+    put(p + 5);
+    put(p + 6);
+    release(p);
+    char *q = realloc(p, 100);
+    put(q + 99);
+    free(q);
+}
+
 SHOWN(void, nothing, void)
 {
     for (size_t size = 0; size < 3 << 20; size += size / 8 + 1) {
@@ -344,6 +357,19 @@ static const struct death {
      " | use after free: write at B+5, byte 5 of the 64-byte block at B"
      " | by put handled_after_report | allocated by make handled_after_report"
      " | freed by release handled_after_report"},
+    {"goes-on", "guard_misuse:report", goes_on, 0,
+     "use after free: write at B+5, byte 5 of the 64-byte block at B"
+     " | by put goes_on | allocated by make goes_on | freed by release goes_on"
+     " | double free: free(B), a 64-byte block"
+     " | by release goes_on | allocated by make goes_on | freed by release goes_on"
+     " | realloc after free: realloc(B), a 64-byte block"
+     " | by goes_on | allocated by make goes_on | freed by release goes_on"},
+    {"damage-goes-on", "guard_misuse:report,guard_place:end", underflow_damage, 0,
+     "heap underflow: found by free(): byte at B-3 is overwritten, 3 bytes before the 64-byte block at B"
+     " | by release underflow_damage | allocated by make underflow_damage"},
+    {"size-goes-on", "guard_misuse:report", wrong_size, 0,
+     "wrong size: free_sized(B, 32), a 64-byte block | by wrong_size | allocated by make wrong_size"},
+    {"descriptor", "guard_fd:1", double_free, SIGABRT, ""},
     {"nothing", "", nothing, 0, ""},
 };
 enum { CASES = sizeof cases / sizeof *cases };

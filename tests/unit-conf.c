@@ -74,6 +74,7 @@ static void values_of_all_kinds(void **state)
         {"stats:json", CONF_stats, STATS_JSON},
         {"seed:12345678901", CONF_seed, 12345678901},
         {"guard:off", CONF_guard, 0},
+        {"guard_file:", CONF_guard_file, 0},
         {"guard:on", CONF_guard, CONF_RATE_ON},
         {"guard:all", CONF_guard, 1},
         {"guard:sample=77", CONF_guard, 77},
@@ -119,6 +120,7 @@ static void mistakes_are_told_and_harmless(void **state)
         "cache_bin:9999999t",
         "cache_bin:9223372036854775807k",
         "decay: 10",
+        "guard_file:relative/path",
         "guard:5",
         "guard:sample",
         "guard:sample=",
@@ -153,6 +155,19 @@ static void mistakes_are_told_and_harmless(void **state)
     memset(longest, 'k', sizeof longest - 1);
     longest[sizeof longest - 1] = 0;
     assert_true(strlen(say(NULL, longest)) < 300);
+}
+
+static void paths(void **state)
+{
+    (void)state;
+    char value[64];
+    assert_string_equal(conf_text(CONF_guard_file), "");
+    assert_string_equal(say("guard_file:/a/b", "guard_file:/var/log/x:y,check:on"), "");
+    assert_string_equal(conf_text(CONF_guard_file), "/var/log/x:y");
+    assert_int_equal(conf_get_text("guard_file", value, sizeof value), 0);
+    assert_string_equal(value, "/var/log/x:y");
+    assert_int_equal(conf_set_text("guard_file", "/other"), EPERM);
+    assert_string_equal(conf_text(CONF_guard_file), "/var/log/x:y");
 }
 
 /* What conf_get_text prints is what conf_set_text takes. */
@@ -198,6 +213,7 @@ int main(void)
         cmocka_unit_test_teardown(values_of_all_kinds, restore),
         cmocka_unit_test_teardown(lists, restore),
         cmocka_unit_test_teardown(mistakes_are_told_and_harmless, restore),
+        cmocka_unit_test_teardown(paths, restore),
         cmocka_unit_test_teardown(text_round_trip, restore),
         cmocka_unit_test_teardown(help_lists_every_option, restore),
     };
