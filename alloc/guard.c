@@ -20,6 +20,8 @@ enum {
     SLOTS =
         1 << (MOST_BITS - LEAST_BITS), /* of a chunk of the smallest ones; every chunk has as many entries */
     LEAST_ALIGN = 16,
+    PROTECTED_MOST =
+        8 * 1024, /* live blocks, two mappings each: the program needs some of its 65 530 as well */
 };
 
 /* log2 of the pages of each chunk's slots. Synchronization: written with the lock held, before a slot of it is handed out. */
@@ -207,10 +209,15 @@ static unsigned bits_for(size_t size, size_t align)
     return bits;
 }
 
+static bool may_be_one_more(void)
+{
+    return guard_pages_way() != GUARD_MPROTECT || load_relaxed(&guard.live) < PROTECTED_MOST;
+}
+
 static void *alloc(size_t size, size_t align)
 {
     unsigned bits = bits_for(size, align);
-    if (bits > MOST_BITS)
+    if (bits > MOST_BITS || !may_be_one_more())
         return NULL;
     lock_take(&guard.lock);
     struct guard_slot *slot = take_locked(bits);

@@ -26,11 +26,17 @@ static _Atomic long
 
 static int (*next_sigaction)(int, const struct sigaction *, struct sigaction *);
 
-static int real_sigaction(int sig, const struct sigaction *action, struct sigaction *old)
+/* Early: a signal handler may be the first to ask, and dlsym(3) is not for those. */
+__attribute__((constructor(101))) static void find_next(void)
 {
     if (next_sigaction == NULL)
         next_sigaction =
             (int (*)(int, const struct sigaction *, struct sigaction *))dlsym(RTLD_NEXT, "sigaction");
+}
+
+static int real_sigaction(int sig, const struct sigaction *action, struct sigaction *old)
+{
+    find_next();
     return next_sigaction(sig, action, old);
 }
 

@@ -13,12 +13,18 @@ SINTER_EXPORT int sigaction(int sig, const struct sigaction *restrict action, st
     return guard_sigaction(sig, action, old);
 }
 
+static handler (*next_signal)(int, handler);
+
+__attribute__((constructor(101))) static void find_next(void)
+{
+    if (next_signal == NULL)
+        next_signal = (handler(*)(int, handler))dlsym(RTLD_NEXT, "signal");
+}
+
 static handler real_signal(int sig, handler function)
 {
-    static handler (*next)(int, handler);
-    if (next == NULL)
-        next = (handler(*)(int, handler))dlsym(RTLD_NEXT, "signal");
-    return next(sig, function);
+    find_next();
+    return next_signal(sig, function);
 }
 
 /* As glibc's: interrupted system calls go on, and the signal is blocked in its own handler. */

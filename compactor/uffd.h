@@ -5,7 +5,7 @@
  * Documentation/admin-guide/mm/pagemap.rst. What the kernel does beyond these is said where it is dealt with.
  *
  * A descriptor belongs to the thread that opened it (it has a private descriptor table), and all functions here are
- * called by that thread. They use raw system calls only: no errno, no thread-local storage, no allocation.
+ * called by that thread; one for poison only may be in any table, and is used under a lock. They use raw system calls only: no errno, no thread-local storage, no allocation.
  */
 #ifndef SINTER_UFFD_H
 #define SINTER_UFFD_H
