@@ -35,7 +35,7 @@ static bool open_locked(void)
     if (uffd_open_poison(&covered.uffd) != 0)
         return false;
     move_up(&covered.uffd);
-    if (uffd_register_quiet(&covered.uffd, covered.start, covered.size) != 0) {
+    if (uffd_register_wp(&covered.uffd, covered.start, covered.size) != 0) {
         uffd_close(&covered.uffd);
         return false;
     }
@@ -66,7 +66,7 @@ bool guard_uffd_cover(void *addr, size_t size)
     lock_take(&covered.lock);
     covered.size = addr == covered.start ? max_size(size, covered.size) : size;
     covered.start = addr;
-    bool ok = is_ours_locked() && uffd_register_quiet(&covered.uffd, addr, covered.size) == 0;
+    bool ok = is_ours_locked() && uffd_register_wp(&covered.uffd, addr, covered.size) == 0;
     if (!ok)
         ok = open_locked();
     lock_give(&covered.lock);

@@ -146,7 +146,7 @@ long uffd_register(const struct uffd *u, void *addr, size_t size)
 }
 
 /* Write protection is what the kernel has faults reported for that nobody ever asks for here. */
-long uffd_register_quiet(const struct uffd *u, void *addr, size_t size)
+long uffd_register_wp(const struct uffd *u, void *addr, size_t size)
 {
     return register_for(u, addr, size, UFFDIO_REGISTER_MODE_WP);
 }

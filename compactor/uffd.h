@@ -47,15 +47,15 @@ bool uffd_bad_release(const char *release);
  * Opens a descriptor for missing faults of this process, of user and of kernel mode, non-blocking: /dev/userfaultfd,
  * else userfaultfd(2). Asks for UFFD_FEATURE_MOVE (needed) and UFFD_FEATURE_POISON, and opens the pagemap. Leaves nothing open
  * unless it returns UFFD_READY. `wishes`: UFFD_FORKS, that forks are reported (done where CAP_SYS_PTRACE allows it);
- * UFFD_USER_MODE, that one for faults of user mode only will do, if there is no other for this user; UFFD_WRITES, that it is for
- * uffd_watch() and nothing else.
+ * UFFD_USER_MODE, that one for faults of user mode only will do, if there is no other for this user; UFFD_WRITES, that it is to
+ * tell which pages are written to, and nothing else.
  */
 enum { UFFD_FORKS = 1, UFFD_USER_MODE = 2, UFFD_WRITES = 4 };
 enum uffd_lack uffd_open(struct uffd *u, int wishes);
 void uffd_close(struct uffd *u);
 
 /*
- * Opens a descriptor that is good for uffd_register_quiet() and uffd_poison() only, which any user may have. 0, or -errno: no
+ * Opens a descriptor that is good for uffd_register_wp() and uffd_poison() only, which any user may have. 0, or -errno: no
  * userfaultfd, or no poison in it (-ENOTSUP: the kernel is older than 6.6).
  */
 long uffd_open_poison(struct uffd *u);
@@ -71,10 +71,11 @@ long uffd_register(const struct uffd *u, void *addr, size_t size);
 long uffd_unregister(const struct uffd *u, void *addr, size_t size);
 
 /*
- * The same, for poisoning only: no fault comes to the descriptor, and absent pages are the kernel's to fill. 0 or -errno, -EINVAL
- * where the machine cannot do this (no write protection by userfaultfd).
+ * The same for write protection: no fault comes to the descriptor, and absent pages are the kernel's to fill. They can be poisoned;
+ * and if the descriptor was opened with UFFD_WRITES, it can be told which were written to, by whomever, the kernel included.
+ * 0 or -errno, -EINVAL where the machine cannot do this (no write protection by userfaultfd).
  */
-long uffd_register_quiet(const struct uffd *u, void *addr, size_t size);
+long uffd_register_wp(const struct uffd *u, void *addr, size_t size);
 
 /*
  * What became of one page of a batch. The kernel does not always tell a page that it has just moved from one that was
@@ -157,12 +158,9 @@ struct uffd_counters {
 extern HIDDEN struct uffd_counters uffd_counters;
 
 /*
- * Of a descriptor with UFFD_WRITES: from now on it can be told which pages of [addr, addr + size) were written to, by whomever,
- * the kernel included. uffd_unregister() ends it. 0 or -errno.
+ * Of a descriptor with UFFD_WRITES: the pages of the range, which is registered for write protection, count as not written to. A
+ * write to one takes a fault, in the kernel alone. False: an error.
  */
-long uffd_watch(const struct uffd *u, void *addr, size_t size);
-
-/* Pages of a range that is watched count as not written to. A write to one takes a fault, in the kernel alone. False: an error. */
 bool uffd_forget_writes(const struct uffd *u, void *addr, size_t size);
 
 struct uffd_part {

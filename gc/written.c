@@ -68,7 +68,7 @@ bool written_watch(sinter_gc_heap *heap)
 {
     if (heap->watch.fd < 0)
         return false;
-    if (!heap->watched && uffd_watch(&heap->watch, heap->base, WINDOWS * heap->window_bytes) != 0)
+    if (!heap->watched && uffd_register_wp(&heap->watch, heap->base, WINDOWS * heap->window_bytes) != 0)
         return false;
     heap->watched = true;
     if (!protect_all(heap))

@@ -848,7 +848,7 @@ static void quiet(void **state)
     if (uffd_open_poison(&poisoner) != 0)
         skip();
     char *p = mmap(NULL, 8 * PAGE_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (uffd_register_quiet(&poisoner, p, 8 * PAGE_BYTES) != 0)
+    if (uffd_register_wp(&poisoner, p, 8 * PAGE_BYTES) != 0)
         skip();
     p[0] = 1;
     assert_int_equal(p[PAGE_BYTES], 0);

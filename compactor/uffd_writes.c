@@ -8,13 +8,6 @@
 
 #include <errno.h>
 
-long uffd_watch(const struct uffd *u, void *addr, size_t size)
-{
-    struct uffdio_register arg = {.range = {.start = (uintptr_t)addr, .len = size},
-                                  .mode = UFFDIO_REGISTER_MODE_WP};
-    return os_syscall(SYS_ioctl, u->fd, (long)UFFDIO_REGISTER, (long)&arg, 0, 0, 0);
-}
-
 static long scan(const struct uffd *u, struct pm_scan_arg *arg)
 {
     long n;
