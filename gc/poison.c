@@ -55,7 +55,7 @@ void poison_left(sinter_gc_heap *heap)
             if (places[i].window == window && is_empty(heap, &places[i]))
                 poison(heap, &places[i]);
         }
-        service_unregister(heap, block_at(heap, 0, window), size);
+        service_unregister(&heap->uffd, block_at(heap, 0, window), size);
     }
     heap->vacated.count = 0;
 }

@@ -136,16 +136,16 @@ bool service_begin(sinter_gc_heap *heap, unsigned window)
     return uffd_register(&heap->uffd, s->start, s->size) == 0;
 }
 
-void service_unregister(sinter_gc_heap *heap, char *start, size_t size)
+void service_unregister(const struct uffd *uffd, char *start, size_t size)
 {
-    while (uffd_unregister(&heap->uffd, start, size) != 0)
+    while (uffd_unregister(uffd, start, size) != 0)
         os_yield();
 }
 
 void service_end(sinter_gc_heap *heap)
 {
     struct service *s = heap->service;
-    service_unregister(heap, s->start, s->size);
+    service_unregister(&heap->uffd, s->start, s->size);
     pthread_mutex_lock(&s->lock);
     pthread_mutex_unlock(&s->lock);
 }

@@ -20,7 +20,7 @@ bool service_begin(sinter_gc_heap *heap, unsigned window);
 void service_end(sinter_gc_heap *heap);
 
 /* As uffd_unregister(), and does not fail: what is left registered would be waited for. */
-void service_unregister(sinter_gc_heap *heap, char *start, size_t size);
+void service_unregister(const struct uffd *uffd, char *start, size_t size);
 
 uint64_t service_faults(const sinter_gc_heap *heap);
 const struct histogram *service_stalls(const sinter_gc_heap *heap);

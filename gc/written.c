@@ -1,6 +1,6 @@
 #include "written.h"
 
-#include "os.h"
+#include "service.h"
 
 enum { PARTS = 128, PIECE = 1024 /* blocks: page faults of mutators wait while one is unregistered */ };
 
@@ -43,12 +43,6 @@ static bool protect_all(sinter_gc_heap *heap)
     return true;
 }
 
-static void unregister(sinter_gc_heap *heap, char *start, size_t size)
-{
-    while (uffd_unregister(&heap->watch, start, size) != 0)
-        os_yield();
-}
-
 void written_ignore(sinter_gc_heap *heap)
 {
     if (!heap->watched)
@@ -56,10 +50,11 @@ void written_ignore(sinter_gc_heap *heap)
     for (unsigned window = 0; window < WINDOWS; window++) {
         uint32_t block = 0;
         for (; block < heap->frontier; block += PIECE)
-            unregister(heap, block_at(heap, block, window),
-                       min_size(PIECE, heap->limit - block) * (size_t)BLOCK_BYTES);
+            service_unregister(&heap->watch, block_at(heap, block, window),
+                               min_size(PIECE, heap->limit - block) * (size_t)BLOCK_BYTES);
         if (block < heap->limit)
-            unregister(heap, block_at(heap, block, window), (size_t)(heap->limit - block) * BLOCK_BYTES);
+            service_unregister(&heap->watch, block_at(heap, block, window),
+                               (size_t)(heap->limit - block) * BLOCK_BYTES);
     }
     heap->watched = false;
 }

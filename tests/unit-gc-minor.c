@@ -85,6 +85,17 @@ static struct array *new_array(sinter_gc_type type, size_t count)
     return a;
 }
 
+/* Of pairs with these numbers. */
+static struct array *numbered_pairs(void)
+{
+    struct array *all = NULL;
+    SINTER_GC_ROOTS(m, all);
+    all = new_array(array_type, MANY);
+    for (size_t i = 0; i < MANY; i++)
+        all->items[i] = new_pair(i);
+    return all;
+}
+
 /* ---- what was written ---- */
 
 static void the_old_hold_the_fresh(void **state)
@@ -274,9 +285,7 @@ static void they_rest(void **state)
     (void)state;
     struct array *all = NULL;
     SINTER_GC_ROOTS(m, all);
-    all = new_array(array_type, MANY);
-    for (size_t i = 0; i < MANY; i++)
-        all->items[i] = new_pair(i);
+    all = numbered_pairs();
     full();
     uint64_t before = minors();
     for (int round = 0; round < 40; round++) {
@@ -296,9 +305,7 @@ static void by_themselves(void **state)
     {
         struct array *all = NULL;
         SINTER_GC_ROOTS(m, all);
-        all = new_array(array_type, MANY);
-        for (size_t i = 0; i < MANY; i++)
-            all->items[i] = new_pair(i);
+        all = numbered_pairs();
         full();
         for (int i = 0; i < 500 && minors() == 0; i++) {
             litter();
@@ -339,9 +346,7 @@ static void after_a_compaction(void **state)
     {
         struct array *all = NULL;
         SINTER_GC_ROOTS(m, all);
-        all = new_array(array_type, MANY);
-        for (size_t i = 0; i < MANY; i++)
-            all->items[i] = new_pair(i);
+        all = numbered_pairs();
         for (int round = 0; round < 6; round++) {
             full();
             struct pair *fresh = new_pair(round);
@@ -384,9 +389,7 @@ static void several_writers(void **state)
     (void)state;
     pthread_t threads[2];
     sinter_gc_root_add(heap, (void **)&shared);
-    shared = new_array(array_type, MANY);
-    for (size_t i = 0; i < MANY; i++)
-        shared->items[i] = new_pair(i);
+    shared = numbered_pairs();
     full();
     sinter_gc_block(m);
     for (uintptr_t i = 0; i < 2; i++)

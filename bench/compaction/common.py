@@ -182,3 +182,19 @@ def measured(name, measurement, context, *failures):
     others = ", ".join(f"{percent:.1f} % {who}" for who, percent in load.others().items())
     section.remarks.append(f"Took {time.monotonic() - start:.0f} s; CPU time taken by others: {others}.")
     return section
+
+
+def heading(facts, settings=""):
+    libraries = ", ".join(f"{name} {path}" for name, path in facts["libraries"].items() if path)
+    return (f"{facts['date']}, {facts['cpus']} CPUs ({facts['machine']}), Linux {facts['kernel']}, huge pages: "
+            f"{facts['huge_pages']}. {'A quick run. ' if facts['quick'] else ''}"
+            f"Median ±interquartile range in percent.{settings}\nLibraries: {libraries}\n")
+
+
+def write(path, facts, section, head):
+    """Files of its own for each measurement, so that one can be repeated alone."""
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    with open(f"{path}.json", "w", encoding="utf-8") as file:
+        file.write(json.dumps({"context": facts, "runs": section.data}, indent=1) + "\n")
+    with open(f"{path}.md", "w", encoding="utf-8") as file:
+        file.write(f"{section.markdown()}{head}")

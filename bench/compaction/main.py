@@ -2,7 +2,6 @@
 """Measures packing: what it saves, what it costs, that nothing is lost by it. See docs/benchmarks.md."""
 
 import argparse
-import json
 import os
 import signal
 import sys
@@ -50,39 +49,24 @@ def about(context, options):
     return {key: value for key, value in facts.items() if key != "min_time_s"}
 
 
-def heading(facts):
-    libraries = ", ".join(f"{name} {path}" for name, path in facts["libraries"].items() if path)
-    return (f"{facts['date']}, {facts['cpus']} CPUs ({facts['machine']}), Linux {facts['kernel']}, huge pages: "
-            f"{facts['huge_pages']}. {'A quick run. ' if facts['quick'] else ''}"
-            f"Median ±interquartile range in percent.\nLibraries: {libraries}\n")
-
-
-def write(folder, facts, name, section):
-    """Files of its own for each measurement, so that one can be repeated alone."""
-    os.makedirs(folder, exist_ok=True)
-    path = os.path.join(folder, f"compaction-{name}")
-    with open(f"{path}.json", "w", encoding="utf-8") as file:
-        file.write(json.dumps({"context": facts, "runs": section.data}, indent=1) + "\n")
-    with open(f"{path}.md", "w", encoding="utf-8") as file:
-        file.write(f"{section.markdown()}{heading(facts)}")
-    if section.curves and plot.have_gnuplot():
-        plot.draw(f"{path}.svg", section.title, section.curves)
-
-
 def main():
     options = parse_arguments()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     context = common.Context(options)
     facts = about(context, options)
     names = common.chosen(options.only, MEASUREMENTS)
-    print(heading(facts), flush=True)
+    head = common.heading(facts)
+    print(head, flush=True)
     failed = False
     for name in names:
         section = common.measured(name, MEASUREMENTS[name], context, RedisError)
         failed = failed or section.failed
         print(section.text(), flush=True)
         if options.results:
-            write(options.results, facts, name, section)
+            path = os.path.join(options.results, f"compaction-{name}")
+            common.write(path, facts, section, head)
+            if section.curves and plot.have_gnuplot():
+                plot.draw(f"{path}.svg", section.title, section.curves)
     return 1 if failed else 0
 
 

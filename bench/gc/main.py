@@ -3,7 +3,6 @@
 
 import argparse
 import functools
-import json
 import os
 import signal
 import sys
@@ -48,22 +47,8 @@ def about(context, options):
 
 
 def heading(facts):
-    libraries = ", ".join(f"{name} {path}" for name, path in facts["libraries"].items() if path)
     settings = ", ".join(f"{key}={value}" for key, value in facts["environment"].items())
-    return (f"{facts['date']}, {facts['cpus']} CPUs ({facts['machine']}), Linux {facts['kernel']}, huge pages: "
-            f"{facts['huge_pages']}. {'A quick run. ' if facts['quick'] else ''}"
-            f"Median ±interquartile range in percent.{' Settings: ' + settings if settings else ''}\n"
-            f"Libraries: {libraries}\n")
-
-
-def write(folder, facts, name, section):
-    """Files of its own for each measurement, so that one can be repeated alone."""
-    os.makedirs(folder, exist_ok=True)
-    path = os.path.join(folder, f"gc-{name}")
-    with open(f"{path}.json", "w", encoding="utf-8") as file:
-        file.write(json.dumps({"context": facts, "runs": section.data}, indent=1) + "\n")
-    with open(f"{path}.md", "w", encoding="utf-8") as file:
-        file.write(f"{section.markdown()}{heading(facts)}")
+    return common.heading(facts, f" Settings: {settings}" if settings else "")
 
 
 def main():
@@ -72,14 +57,15 @@ def main():
     context = programs.Context(options)
     facts = about(context, options)
     names = common.chosen(options.only, MEASUREMENTS)
-    print(heading(facts), flush=True)
+    head = heading(facts)
+    print(head, flush=True)
     failed = False
     for name in names:
         section = common.measured(name, MEASUREMENTS[name], context)
         failed = failed or section.failed
         print(section.text(), flush=True)
         if options.results:
-            write(options.results, facts, name, section)
+            common.write(os.path.join(options.results, f"gc-{name}"), facts, section, head)
     return 1 if failed else 0
 
 
