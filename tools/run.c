@@ -1,27 +1,13 @@
 #include "command.h"
 
 #include "find.h"
+#include "preload.h"
 
 #include <argp.h>
 #include <errno.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-
-/* Puts `text` before what the variable has already. */
-static int prepend(const char *variable, const char *text, char separator)
-{
-    const char *old = getenv(variable);
-    char *joined;
-    if (old == NULL || *old == '\0')
-        return setenv(variable, text, 1);
-    if (asprintf(&joined, "%s%c%s", text, separator, old) < 0)
-        return -1;
-    int result = setenv(variable, joined, 1);
-    free(joined);
-    return result;
-}
 
 static error_t parse(int key, char *arg, struct argp_state *state)
 {
@@ -52,7 +38,7 @@ int command_run(int argc, char **argv)
     char *library = find_library("libsinter.so");
     if (library == NULL)
         return STATUS_FAILED;
-    if (prepend("LD_PRELOAD", library, ':') != 0) {
+    if (!preload_add(library)) {
         fprintf(stderr, "sinter run: %s\n", strerror(errno));
         return STATUS_FAILED;
     }
