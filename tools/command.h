@@ -9,7 +9,9 @@
  * X(name, summary): `sinter name` calls command_name(argc, argv), argv[0] being "sinter name". The order is that of
  * the help.
  */
-#define COMMAND_TABLE(X) X(run, "run a program with Sinter as its allocator")
+#define COMMAND_TABLE(X)                                                                                     \
+    X(run, "run a program with Sinter as its allocator")                                                     \
+    X(report, "run a program with Sinter and with jemalloc, and compare")
 
 #define X(name, summary) int command_##name(int argc, char **argv);
 COMMAND_TABLE(X)
