@@ -2,6 +2,7 @@
 
 #include "fatal.h"
 #include "fmt.h"
+#include "os.h"
 
 #include <errno.h>
 #include <string.h>
@@ -244,8 +245,47 @@ static void parse_list(const char *source, const char *list)
     }
 }
 
-void conf_init(const char *program, const char *environment)
+/* A line of the file; `#` starts a comment where no value can have it. */
+static void parse_line(const char *path, unsigned number, char *line)
 {
+    char source[256];
+    struct fmt f;
+    for (char *p = line; *p != '\0'; p++) {
+        if (*p == '#' && (p == line || p[-1] == ' ' || p[-1] == '\t'))
+            *p = '\0';
+    }
+    line += strspn(line, " \t");
+    size_t length = strlen(line);
+    while (length > 0 && strchr(" \t\r", line[length - 1]) != NULL)
+        line[--length] = '\0';
+    fmt_to_buffer(&f, source, sizeof(source));
+    fmt_print(&f, "%s:%u", path, number);
+    parse_list(source, line);
+}
+
+static void parse_file(const char *path)
+{
+    static char text[8 * 1024];
+    long length = os_read_file(path, text, sizeof(text));
+    if (length == (long)sizeof(text) - 1)
+        warning("%s: ignored, since it is longer than %d bytes", path, (int)sizeof(text) - 2);
+    else if (length == -EACCES)
+        warning("%s: ignored, since it cannot be read by this user", path);
+    else if (length > 0) {
+        unsigned number = 1;
+        for (char *line = text, *end; line != NULL; line = end, number++) {
+            end = strchr(line, '\n');
+            if (end != NULL)
+                *end++ = '\0';
+            parse_line(path, number, line);
+        }
+    }
+}
+
+void conf_init(const char *file, const char *program, const char *environment)
+{
+    if (file != NULL)
+        parse_file(file);
     parse_list("sinter_conf", program);
     parse_list("SINTER_CONF", environment);
     if (conf_get(CONF_help))

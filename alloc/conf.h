@@ -108,10 +108,11 @@ static inline bool conf_compact_stress(void)
 }
 
 /*
- * Reads the program's own string, then the environment; each unknown key and bad value is one line on stderr,
- * and the rest counts. `environment` is the value of SINTER_CONF; both may be NULL.
+ * Reads the file at the path `file`, the program's own string, then the environment, each overriding what was before it; each
+ * unknown key and bad value is one line on stderr, and the rest counts. `environment` is the value of SINTER_CONF. All may
+ * be NULL, and the file may be missing.
  */
-void conf_init(const char *program, const char *environment);
+void conf_init(const char *file, const char *program, const char *environment);
 
 /* As the functions of sinter/malloc.h, but with 0 or a positive errno value for a result. */
 int conf_get_text(const char *key, char *value, size_t size);

@@ -55,7 +55,8 @@ void init_first_use(void)
 {
     lock_take(&init_lock);
     if (!atomic_load(&init_done)) {
-        conf_init(&sinter_conf != NULL ? sinter_conf : NULL, environment_conf());
+        conf_init(SINTER_SYSCONFDIR "/sinter.conf", &sinter_conf != NULL ? sinter_conf : NULL,
+                  environment_conf());
         sizeclass_init();
         if (!arena_init())
             fatal("no address space left for the arena");

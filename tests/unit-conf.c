@@ -31,15 +31,15 @@ static int restore(void **state)
     return 0;
 }
 
-/* Parses the two strings; returns what was said on stderr. */
-static const char *say(const char *program, const char *environment)
+/* Parses a file and the two strings; returns what was said on stderr. */
+static const char *say_file(const char *file, const char *program, const char *environment)
 {
     static char text[16384];
     int ends[2], saved = dup(STDERR_FILENO);
     assert_int_equal(pipe(ends), 0);
     dup2(ends[1], STDERR_FILENO);
     close(ends[1]);
-    conf_init(program, environment);
+    conf_init(file, program, environment);
     dup2(saved, STDERR_FILENO);
     close(saved);
     size_t used = 0;
@@ -48,6 +48,11 @@ static const char *say(const char *program, const char *environment)
     text[used] = 0;
     close(ends[0]);
     return text;
+}
+
+static const char *say(const char *program, const char *environment)
+{
+    return say_file(NULL, program, environment);
 }
 
 static void values_of_all_kinds(void **state)
@@ -157,6 +162,52 @@ static void mistakes_are_told_and_harmless(void **state)
     assert_true(strlen(say(NULL, longest)) < 300);
 }
 
+static void write_file(const char *path, const char *text, size_t length)
+{
+    FILE *file = fopen(path, "w");
+    assert_non_null(file);
+    assert_int_equal(fwrite(text, 1, length, file), length);
+    assert_int_equal(fclose(file), 0);
+}
+
+static void file(void **state)
+{
+    (void)state;
+    static const char text[] = "# servers\n"
+                               "  decay:3s\t# soon\r\n"
+                               "\n"
+                               "check:on,thp:always\n"
+                               "deca:1\n"
+                               "cache_idle:x # no\n"
+                               "guard_file:/var/log/a#b\n"
+                               "seed:7"; /* no newline at the end */
+    char path[] = "/tmp/sinter-conf-XXXXXX", expected[256];
+    int fd = mkstemp(path);
+    assert_true(fd >= 0);
+    close(fd);
+    write_file(path, text, sizeof text - 1);
+    snprintf(expected, sizeof expected,
+             "sinter: %s:5: unknown option 'deca' (SINTER_CONF=help:on lists them)\n"
+             "sinter: %s:6: bad value 'x' for option 'cache_idle' (-1..3600000 ms)\n",
+             path, path);
+    assert_string_equal(say_file(path, "thp:never", "check:off"), expected);
+    assert_int_equal(conf_get(CONF_decay), 3000);
+    assert_int_equal(conf_get(CONF_thp), THP_NEVER); /* the program overrides it, */
+    assert_int_equal(conf_get(CONF_check), 0);       /* and the environment */
+    assert_int_equal(conf_get(CONF_seed), 7);
+    assert_string_equal(conf_text(CONF_guard_file), "/var/log/a#b");
+
+    char *large = calloc(1, 8192);
+    assert_non_null(large);
+    memset(large, '#', 8191);
+    write_file(path, large, 8191);
+    free(large);
+    snprintf(expected, sizeof expected, "sinter: %s: ignored, since it is longer than 8190 bytes\n", path);
+    assert_string_equal(say_file(path, NULL, NULL), expected);
+    unlink(path);
+    assert_string_equal(say_file(path, NULL, NULL), "");
+}
+
 static void paths(void **state)
 {
     (void)state;
@@ -214,6 +265,7 @@ int main(void)
         cmocka_unit_test_teardown(lists, restore),
         cmocka_unit_test_teardown(mistakes_are_told_and_harmless, restore),
         cmocka_unit_test_teardown(paths, restore),
+        cmocka_unit_test_teardown(file, restore),
         cmocka_unit_test_teardown(text_round_trip, restore),
         cmocka_unit_test_teardown(help_lists_every_option, restore),
     };
