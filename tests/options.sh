@@ -1,10 +1,9 @@
-# docs/options.md holds what SINTER_CONF=help:on prints: both come from the one table.
+# The documents list the options as SINTER_CONF=help:on prints them; and the file with options for all programs is read.
 . "$(dirname "$0")/lib.sh"
 
-documented() { sed -n '/^```$/,/^```$/p' "$srcdir/../docs/options.md" | grep -v '^```$'; }
-printed() { SINTER_CONF=help:on LD_PRELOAD="$SINTER_LIB" "$builddir/model" -n 0 2>&1 >/dev/null | grep -v '^model'; }
-
-diff <(documented) <(printed) || fail "docs/options.md and SINTER_CONF=help:on differ (< documented, > printed)"
+if command -v python3 >/dev/null; then
+  python3 "$srcdir/../docs/generate-options" "$SINTER_LIB" --check || fail "the documents and the library differ"
+fi
 
 # The file, in a mount namespace with a configuration directory of its own; the environment overrides it.
 file=$(grep -aoE '/[[:graph:]]*/sinter\.conf' "$SINTER_LIB" | head -n 1)
