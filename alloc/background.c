@@ -1,6 +1,8 @@
 #include "background.h"
 
+#include "attend.h"
 #include "conf.h"
+#include "control.h"
 #include "fatal.h"
 #include "huge.h"
 #include "lock.h"
@@ -18,9 +20,11 @@
 /*
  * The thread's states, all changes atomic:
  *
- *   OFF  nobody runs. Whoever has something for it and makes it ON starts the thread.
- *   ON   the thread runs. It makes it OFF when it has found nothing to do, and looks once more then: what came
- *        between the look and the change was added by somebody who saw ON.
+ *   OFF     nobody runs. Whoever has something for it and makes it ON starts the thread.
+ *   ON      the thread runs. It makes it OFF or PARKED when it has found nothing to do, and looks once more then: what came
+ *           between the look and the change was added by somebody who saw ON.
+ *   PARKED  the thread sleeps on the control page, where there is one, and answers what needs no work. Whoever has something
+ *           for it and makes it ON, the thread itself for a request or others, has it go on.
  */
 _Atomic int background_state;
 
@@ -31,8 +35,10 @@ static struct {
     struct raw_thread raw;
     _Atomic int wake;                          /* futex of its sleep */
     bool refused;                              /* clone failed: give back from the program's own calls */
+    bool own_table;                            /* of descriptors */
     uint64_t decayed_at, drained_at, swept_at; /* ms */
     int64_t engine_ms; /* when the engine wants its next step; ENGINE_DONE: not at all */
+    int64_t attend_ms; /* when requests want a look; ATTEND_IDLE: when one comes */
 } thread = {.start_lock = LOCK_INITIALIZER(LOCK_BACKGROUND)};
 
 static struct {
@@ -154,15 +160,20 @@ void background_check(void)
     lock_give(&maintain.lock);
 }
 
+static void give_back_free_locked(void)
+{
+    tcache_drain(true);
+    sweep_locked(true);
+    purge_locked(SIZE_MAX);
+    decay_settle(&maintain.decay, load_relaxed(&decay_dirty_pages));
+}
+
 static bool give_back_free(void)
 {
     uint64_t before = load_relaxed(&maintain.purged_pages);
     tcache_flush();
     lock_take(&maintain.lock);
-    tcache_drain(true);
-    sweep_locked(true);
-    purge_locked(SIZE_MAX);
-    decay_settle(&maintain.decay, load_relaxed(&decay_dirty_pages));
+    give_back_free_locked();
     lock_give(&maintain.lock);
     background_check();
     return load_relaxed(&maintain.purged_pages) != before;
@@ -185,6 +196,22 @@ int background_restore(void)
     return engine != NULL ? engine->restore() : 0;
 }
 
+int background_begin_compact(void)
+{
+    give_back_free_locked();
+    return engine != NULL ? engine->begin_compact() : ENOTSUP;
+}
+
+int background_begin_restore(void)
+{
+    return engine != NULL ? engine->begin_restore() : 0;
+}
+
+int background_progress(void)
+{
+    return engine->progress();
+}
+
 const char *background_engine_stats(struct sinter_stats *stats)
 {
     if (engine == NULL)
@@ -197,6 +224,7 @@ void background_exiting(void)
 {
     if (engine != NULL)
         engine->exiting();
+    control_exiting();
 }
 
 void background_reclaim(void)
@@ -253,7 +281,8 @@ static bool work_locked(uint64_t now)
     }
     bool drained = drain_step_locked(now), swept = sweep_step_locked(now);
     thread.engine_ms = engine != NULL ? engine->step(now) : ENGINE_DONE;
-    return drained || swept || has_dirty_pages() || thread.engine_ms != ENGINE_DONE;
+    thread.attend_ms = attend_step(now);
+    return attend_is_busy() || drained || swept || has_dirty_pages() || thread.engine_ms != ENGINE_DONE;
 }
 
 static void rest(uint64_t now, bool worked)
@@ -263,6 +292,8 @@ static void rest(uint64_t now, bool worked)
         ms = 1;
     else if (thread.engine_ms != ENGINE_DONE && thread.engine_ms < ms)
         ms = thread.engine_ms;
+    if (thread.attend_ms != ATTEND_IDLE && thread.attend_ms < ms)
+        ms = thread.attend_ms;
     if (ms < 0)
         ms = 0;
     if (engine != NULL)
@@ -273,9 +304,48 @@ static void rest(uint64_t now, bool worked)
 
 void background_sleep(int64_t ms)
 {
-    if (ms > 0)
+    if (ms != 0 && !control_sleep(&thread.wake, ms))
         os_futex_wait(&thread.wake, 0, ms);
     atomic_store(&thread.wake, 0);
+}
+
+/* A parked thread sleeps until it is called; then, so that it may answer, nobody else may hold the lock. */
+static void park(void)
+{
+    while (atomic_load(&background_state) == BACKGROUND_PARKED) {
+        bool answered = lock_try(&maintain.lock);
+        if (answered) {
+            attend_step(os_now_ms());
+            lock_give(&maintain.lock);
+        }
+        int parked = BACKGROUND_PARKED;
+        if (attend_is_busy() || !control_is_usable())
+            atomic_compare_exchange_strong(&background_state, &parked, BACKGROUND_ON);
+        else
+            background_sleep(answered ? -1 : 1);
+    }
+}
+
+/* Nothing to do: false if the thread ends. */
+static bool idle(void)
+{
+    int resting = control_is_usable() ? BACKGROUND_PARKED : BACKGROUND_OFF, now = resting;
+    if (resting == BACKGROUND_PARKED)
+        control_report(true); /* may wait for locks: nobody's pages are away */
+    atomic_store(&background_state, resting);
+    if (has_dirty_pages() && conf_get(CONF_background) &&
+        atomic_compare_exchange_strong(&background_state, &now, BACKGROUND_ON))
+        return true;
+    if (resting == BACKGROUND_PARKED)
+        park();
+    return resting == BACKGROUND_PARKED;
+}
+
+bool background_own_table(void)
+{
+    if (!thread.own_table)
+        thread.own_table = os_own_descriptors();
+    return thread.own_table;
 }
 
 static int run(void *unused)
@@ -283,6 +353,8 @@ static int run(void *unused)
     (void)unused;
     os_syscall(SYS_prctl, PR_SET_NAME, (long)"sinter", 0, 0, 0, 0);
     uint64_t busy_at = thread.decayed_at = thread.drained_at = thread.swept_at = os_now_ms();
+    thread.own_table = false;
+    control_thread_began(busy_at);
     for (;;) {
         /* Never waits for this lock: a thread that forks holds it, and may be waiting for a page. */
         bool worked = lock_try(&maintain.lock);
@@ -292,15 +364,43 @@ static int run(void *unused)
                 busy_at = now;
             lock_give(&maintain.lock);
         }
-        if (!worked || now < busy_at + linger_ms()) {
+        if (!worked || now < busy_at + linger_ms())
             rest(now, worked);
-            continue;
-        }
-        atomic_store(&background_state, BACKGROUND_OFF);
-        int off = BACKGROUND_OFF;
-        if (!has_dirty_pages() || !conf_get(CONF_background) ||
-            !atomic_compare_exchange_strong(&background_state, &off, BACKGROUND_ON))
+        else if (!idle())
             return 0;
+        else
+            busy_at = os_now_ms();
+    }
+}
+
+static void wake(void)
+{
+    atomic_store(&thread.wake, 1);
+    if (!control_wake())
+        os_futex_wake(&thread.wake, 1);
+}
+
+static void forget_thread(void)
+{
+    raw_thread_forget(&thread.raw);
+    store_relaxed(&thread.wake, 0);
+    thread.refused = false;
+    attend_fork_child();
+    atomic_store(&background_state, BACKGROUND_OFF);
+}
+
+static void start_locked(void)
+{
+    int off = BACKGROUND_OFF, parked = BACKGROUND_PARKED;
+    if (atomic_compare_exchange_strong(&background_state, &parked, BACKGROUND_ON)) {
+        atomic_store(&thread.wake, 1);
+        thread.refused = !control_wake();
+        if (thread.refused)
+            atomic_store(&background_state, BACKGROUND_PARKED);
+    } else if (atomic_compare_exchange_strong(&background_state, &off, BACKGROUND_ON)) {
+        thread.refused = !raw_thread_start(&thread.raw, run);
+        if (thread.refused)
+            atomic_store(&background_state, BACKGROUND_OFF);
     }
 }
 
@@ -309,12 +409,10 @@ static void start(void)
 {
     int saved = errno;
     lock_take(&thread.start_lock);
-    int off = BACKGROUND_OFF;
-    if (atomic_compare_exchange_strong(&background_state, &off, BACKGROUND_ON)) {
-        thread.refused = !raw_thread_start(&thread.raw, run);
-        if (thread.refused)
-            atomic_store(&background_state, BACKGROUND_OFF);
-    }
+    /* A child that was made without fork(3) has not got what its parent's memory says. */
+    if (atomic_load(&background_state) == BACKGROUND_PARKED && !control_is_here())
+        forget_thread();
+    start_locked();
     lock_give(&thread.start_lock);
     errno = saved;
 }
@@ -322,8 +420,7 @@ static void start(void)
 bool background_run(void)
 {
     start();
-    atomic_store(&thread.wake, 1);
-    os_futex_wake(&thread.wake, 1);
+    wake();
     return !thread.refused;
 }
 
@@ -370,10 +467,7 @@ void background_fork_child(void)
 {
     lock_reset(&maintain.lock);
     store_relaxed(&thread.start_lock.state, 0);
-    raw_thread_forget(&thread.raw);
-    store_relaxed(&thread.wake, 0);
-    thread.refused = false;
-    atomic_store(&background_state, BACKGROUND_OFF);
+    forget_thread();
     if (engine != NULL)
         engine->fork_child();
 }

@@ -1,6 +1,7 @@
 /*
- * What happens beside the program: free memory goes back to the system, idle thread caches are drained. One
- * thread a process does it; it starts when there is something to give back and ends when nothing is left.
+ * What happens beside the program: free memory goes back to the system, idle thread caches are drained, requests of other
+ * processes are answered (control.h). One thread a process does it; it starts when there is something to give back, and ends, or
+ * sleeps where requests wake it, when nothing is left.
  */
 #ifndef SINTER_BACKGROUND_H
 #define SINTER_BACKGROUND_H
@@ -12,7 +13,7 @@
 enum { BACKGROUND_PAGES = 256, BACKGROUND_CACHE = 512 * 1024 };
 
 extern HIDDEN _Atomic int background_state;
-enum { BACKGROUND_OFF, BACKGROUND_ON };
+enum { BACKGROUND_OFF, BACKGROUND_ON, BACKGROUND_PARKED };
 
 struct sinter_stats;
 
@@ -26,6 +27,11 @@ struct background_engine {
                           next, in milliseconds, or ENGINE_DONE if it needs the thread no longer */
     void (*wait)(int64_t ms); /* sleeps, or serves faults; it may return early */
     void (*breathe)(void);    /* between pieces of other work: serves faults */
+    /* As compact(true) and restore(): 0, an errno value, or EINPROGRESS; then progress() says how it stands. The maintain lock is
+       held. */
+    int (*begin_compact)(void);
+    int (*begin_restore)(void);
+    int (*progress)(void);
 
     /* On any thread: */
     int (*compact)(
@@ -56,6 +62,9 @@ bool background_run(void);
 /* The thread's sleep where no engine has another: until background_run() is called, at most `ms` milliseconds. */
 void background_sleep(int64_t ms);
 
+/* On the thread: gives it a descriptor table of its own, empty, if it has none yet. False if that is not possible. */
+bool background_own_table(void);
+
 /* Is the caller the background thread? */
 bool background_is_caller(void);
 
@@ -65,6 +74,14 @@ bool background_is_alive(void);
 /* sinter_compact() and sinter_restore(): 0 or a positive errno value. */
 int background_compact(void);
 int background_restore(void);
+
+/*
+ * The same as the thread itself does them, the maintain lock held: 0, an errno value, or EINPROGRESS. One at a time; then
+ * background_progress() says how it stands.
+ */
+int background_begin_compact(void);
+int background_begin_restore(void);
+int background_progress(void);
 
 /* Adds the engine's part. Returns why it cannot work here, NULL if it can. */
 const char *background_engine_stats(struct sinter_stats *stats);
@@ -77,14 +94,14 @@ static inline void background_poke(void)
 {
     bool worth = load_relaxed(&decay_dirty_pages) >= BACKGROUND_PAGES ||
                  load_relaxed(&decay_sparse_pages) >= BACKGROUND_PAGES;
-    if (unlikely(worth && atomic_load(&background_state) == BACKGROUND_OFF))
+    if (unlikely(worth && atomic_load(&background_state) != BACKGROUND_ON))
         background_start();
 }
 
 /* The same, from a thread whose cache has room for `bytes`. */
 static inline void background_poke_cache(size_t bytes)
 {
-    if (unlikely(bytes >= BACKGROUND_CACHE && atomic_load(&background_state) == BACKGROUND_OFF))
+    if (unlikely(bytes >= BACKGROUND_CACHE && atomic_load(&background_state) != BACKGROUND_ON))
         background_start();
     else
         background_poke();

@@ -21,6 +21,8 @@
       "time after which free pages have gone back to the system; 0: at once, -1: never")                     \
     X(background, SWITCH, 1, 0, 1, NULL, LIVE,                                                               \
       "give pages back by a background thread; off: only by the program's own calls")                        \
+    X(control, SWITCH, 1, 0, 1, NULL, START,                                                                 \
+      "let the command sinter reach the process, through a page in /dev/shm, once that thread has run")      \
     X(thp, CHOICE, 0, 0, 2, "auto|always|never", START,                                                      \
       "ask for huge pages: auto does so in the part of a zone beyond thp_start")                             \
     X(thp_start, BYTES, 128 * MiB, 0, 1024 * GiB, NULL, START,                                               \

@@ -3,6 +3,7 @@
 #include "arena.h"
 #include "background.h"
 #include "conf.h"
+#include "control.h"
 #include "fatal.h"
 #include "guard.h"
 #include "heap.h"
@@ -57,6 +58,7 @@ void init_first_use(void)
     if (!atomic_load(&init_done)) {
         conf_init(SINTER_SYSCONFDIR "/sinter.conf", &sinter_conf != NULL ? sinter_conf : NULL,
                   environment_conf());
+        control_init();
         sizeclass_init();
         if (!arena_init())
             fatal("no address space left for the arena");

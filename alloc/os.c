@@ -198,15 +198,36 @@ long os_thread_id(void)
     return os_syscall(SYS_gettid, 0, 0, 0, 0, 0, 0);
 }
 
-void os_futex_wait(_Atomic int *word, int value, int64_t ms)
+static void futex_wait(_Atomic int *word, int operation, int value, int64_t ms)
 {
     struct timespec timeout = {.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000};
-    os_syscall(SYS_futex, (long)word, FUTEX_WAIT_PRIVATE, value, ms < 0 ? 0 : (long)&timeout, 0, 0);
+    os_syscall(SYS_futex, (long)word, operation, value, ms < 0 ? 0 : (long)&timeout, 0, 0);
+}
+
+void os_futex_wait(_Atomic int *word, int value, int64_t ms)
+{
+    futex_wait(word, FUTEX_WAIT_PRIVATE, value, ms);
 }
 
 void os_futex_wake(_Atomic int *word, int count)
 {
     os_syscall(SYS_futex, (long)word, FUTEX_WAKE_PRIVATE, count, 0, 0, 0);
+}
+
+void os_futex_wait_shared(_Atomic int *word, int value, int64_t ms)
+{
+    futex_wait(word, FUTEX_WAIT, value, ms);
+}
+
+void os_futex_wake_shared(_Atomic int *word, int count)
+{
+    os_syscall(SYS_futex, (long)word, FUTEX_WAKE, count, 0, 0, 0);
+}
+
+long os_futex_add_shared(_Atomic int *word)
+{
+    long operation = FUTEX_OP(FUTEX_OP_ADD, 1, FUTEX_OP_CMP_LT, 0);
+    return os_syscall(SYS_futex, (long)word, FUTEX_WAKE_OP, 1, 0, (long)word, operation);
 }
 
 void os_sleep(int64_t ms)

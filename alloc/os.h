@@ -101,6 +101,16 @@ long os_thread_id(void);
 void os_futex_wait(_Atomic int *word, int value, int64_t ms);
 void os_futex_wake(_Atomic int *word, int count);
 
+/* The same on memory that other processes have mapped as well. */
+void os_futex_wait_shared(_Atomic int *word, int value, int64_t ms);
+void os_futex_wake_shared(_Atomic int *word, int count);
+
+/*
+ * Adds one to the word and wakes one that sleeps there, all of it in the kernel: where the memory has gone that is an error, not a
+ * signal. How many were woken, or -errno.
+ */
+long os_futex_add_shared(_Atomic int *word);
+
 /* Sets the calling thread's blocked signals, one bit a signal; returns those that were. */
 uint64_t os_block_signals(uint64_t set);
 

@@ -3,6 +3,7 @@
 #include "background.h"
 #include "bulk.h"
 #include "conf.h"
+#include "control.h"
 #include "doorbell.h"
 #include "evacuate.h"
 #include "family.h"
@@ -67,20 +68,13 @@ static void open_pressure(void)
     mover.pressure = fd >= 0 ? (int)fd : -1;
 }
 
-/*
- * A registration ends with the last reference to its descriptor, and absent pages then read as zeros. So nothing that the
- * program does to its descriptors may reach ours: a table of our own.
- */
-static bool take_own_table(void)
-{
-    if (!mover.own_table)
-        mover.own_table = os_own_descriptors();
-    return mover.own_table;
-}
-
 enum uffd_lack mover_open(void)
 {
-    if (!take_own_table())
+    /*
+     * A registration ends with the last reference to its descriptor, and absent pages then read as zeros. So nothing that the
+     * program does to its descriptors may reach ours.
+     */
+    if (!background_own_table())
         return UFFD_NO_RESOURCES;
     enum uffd_lack lack = uffd_open(&service_uffd, UFFD_FORKS);
     if (lack != UFFD_READY)
@@ -134,7 +128,8 @@ static int64_t watch(uint64_t now)
 /* Somebody wants everything back: nothing goes meanwhile. */
 static bool restoring(void)
 {
-    return service_bell_rung(BELL_RESTORE) || service_bell_rung(BELL_FORK) || service_bell_rung(BELL_LEAVE);
+    return mover.recall || service_bell_rung(BELL_RESTORE) || service_bell_rung(BELL_FORK) ||
+           service_bell_rung(BELL_LEAVE);
 }
 
 static int64_t step(uint64_t now)
@@ -183,7 +178,7 @@ static bool restore_step(void)
     }
     if (bulk_step() || family_is_frozen())
         return true;
-    mover.restoring = false;
+    mover.restoring = mover.recall = false;
     if (service_bell_rung(BELL_RESTORE))
         service_bell_answer(BELL_RESTORE);
     if (service_bell_rung(BELL_FORK))
@@ -197,8 +192,10 @@ static bool exit_step(void)
 {
     if (!service_bell_rung(BELL_EXIT))
         return false;
-    if (!family_give_some(os_now_ms(), true))
-        service_bell_answer(BELL_EXIT);
+    if (family_give_some(os_now_ms(), true))
+        return true;
+    control_remove();
+    service_bell_answer(BELL_EXIT);
     return true;
 }
 
@@ -275,6 +272,36 @@ static void breathe(void)
         service_breathe();
 }
 
+/* ---- what is asked for here ---- */
+
+static int begin_compact(void)
+{
+    if (conf_get(CONF_compact) == COMPACT_OFF || mover_state() == UNAVAILABLE)
+        return ENOTSUP;
+    atomic_store(&mover.wanted, true);
+    passes_want();
+    return EINPROGRESS;
+}
+
+static int begin_restore(void)
+{
+    policy_hold();
+    mover.recall = mover_state() == ACTIVE;
+    return mover.recall ? EINPROGRESS : 0;
+}
+
+static int progress(void)
+{
+    if (!mover.recall && !passes_are_wanted())
+        return 0;
+    if (mover_state() != UNAVAILABLE)
+        return EINPROGRESS;
+    bool compact = !mover.recall;
+    mover.recall = false;
+    passes_forget();
+    return compact ? ENOTSUP : 0;
+}
+
 /* ---- what others ask for ---- */
 
 /* Has the mover start if it has not yet. */
@@ -310,7 +337,7 @@ static int restore(void)
 
 static void exiting(void)
 {
-    if (mover_is_here() && family_count() > 0)
+    if (mover_is_here() && (family_count() > 0 || control_is_here()))
         doorbell_call(BELL_EXIT);
 }
 
@@ -343,6 +370,9 @@ static const struct background_engine engine = {
     .step = step,
     .wait = wait,
     .breathe = breathe,
+    .begin_compact = begin_compact,
+    .begin_restore = begin_restore,
+    .progress = progress,
     .compact = compact,
     .restore = restore,
     .stats = stats,

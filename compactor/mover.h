@@ -28,8 +28,8 @@ extern HIDDEN struct mover {
     enum uffd_lack lack;
     long process;       /* whose mover this is */
     bool reports_forks; /* children are served */
-    bool own_table;     /* of descriptors */
     int pressure;       /* descriptor of the pressure stall trigger, -1: none */
+    bool recall;        /* asked for here: everything is to come back */
     bool restoring;     /* everything is on its way back */
 } mover;
 

@@ -25,6 +25,7 @@ static struct {
     /* The pass over all chunks that is under way. */
     bool in_pass, force;
     bool called;          /* for a call: it began after that */
+    bool wanted, serves;  /* asked for here; it began after that */
     uint32_t cursor;      /* span */
     uint32_t pack_cursor; /* chunk */
     uint64_t pass_began;  /* ms */
@@ -36,7 +37,7 @@ static struct {
 
 static bool compact_asked(void)
 {
-    return service_bell_rung(BELL_COMPACT);
+    return passes.wanted || service_bell_rung(BELL_COMPACT);
 }
 
 bool passes_called(void)
@@ -46,7 +47,17 @@ bool passes_called(void)
 
 void passes_forget(void)
 {
-    passes.in_pass = passes.force = false;
+    passes.in_pass = passes.force = passes.wanted = false;
+}
+
+void passes_want(void)
+{
+    passes.wanted = true;
+}
+
+bool passes_are_wanted(void)
+{
+    return passes.wanted;
 }
 
 uint64_t passes_cpu_ns(void)
@@ -70,7 +81,8 @@ static void start_pass(bool force)
     extend();
     if (force)
         bulk_cancel();
-    passes.called = compact_asked();
+    passes.called = service_bell_rung(BELL_COMPACT);
+    passes.serves = passes.wanted;
     passes.in_pass = true;
     passes.force = force;
     passes.cursor = passes.pack_cursor = 0;
@@ -138,6 +150,8 @@ static void forced_done(uint64_t now)
     passes.forced_at = now;
     if (passes.called)
         service_bell_answer(BELL_COMPACT);
+    if (passes.serves)
+        passes.wanted = false;
 }
 
 /* A piece of work; false if there is nothing more to do at present. */

@@ -13,6 +13,10 @@ int64_t passes_work(uint64_t now_ms);
 /* A call for everything to be packed waits for a pass of its own. */
 bool passes_called(void);
 
+/* Asks for everything to be packed; is that still to be done? */
+void passes_want(void);
+bool passes_are_wanted(void);
+
 /* CPU time that packing and answering have taken, nanoseconds. */
 uint64_t passes_cpu_ns(void);
 

@@ -117,9 +117,8 @@ void takeover_child(void)
     bool parents = (atomic_load(&family_frozen) & FROZEN_FORK) != 0;
     family_reset();
     idle_poll_forget();
-    mover.own_table = false;
     mover.pressure = -1;
-    mover.restoring = false;
+    mover.restoring = mover.recall = false;
     passes_forget();
     doorbell_forget();
     if (inherited != ACTIVE)
