@@ -11,7 +11,11 @@
  */
 #define COMMAND_TABLE(X)                                                                                     \
     X(run, "run a program with Sinter as its allocator")                                                     \
-    X(report, "run a program with Sinter and with jemalloc, and compare")
+    X(report, "run a program with Sinter and with jemalloc, and compare")                                    \
+    X(stat, "print what the allocator of a process holds and does")                                          \
+    X(compact, "have a process give back all memory that it can")                                            \
+    X(restore, "have a process bring every packed page back")                                                \
+    X(option, "print or change options of a process")
 
 #define X(name, summary) int command_##name(int argc, char **argv);
 COMMAND_TABLE(X)
