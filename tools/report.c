@@ -156,6 +156,24 @@ static void print_row(const struct report *report, const char *title, const char
     putchar('\n');
 }
 
+static void print_stalls(const struct trial *trial)
+{
+    const struct sinter_stats *stats = &trial->stats;
+    if (!trial->has_stats)
+        puts("\nThe program has not grown so far that Sinter's background thread was needed.");
+    else if (stats->compactor == 2)
+        puts("\nPages cannot be packed here; `sinter doctor' says what is missing.");
+    else if (stats->faults == 0)
+        printf("\nSinter: %.1f MiB packed; nothing of it was touched.\n", (double)stats->packed / (1 << 20));
+    else
+        printf("\nSinter: %.1f MiB packed; %llu touches of packed pages waited %.0f us (median), %.0f us "
+               "(p99), %.0f us "
+               "(worst).\n",
+               (double)stats->packed / (1 << 20), (unsigned long long)stats->faults,
+               (double)stats->stall_p50 / 1e3, (double)stats->stall_p99 / 1e3,
+               (double)stats->stall_max / 1e3);
+}
+
 static void print_table(const struct report *report)
 {
     printf("%-18s %14s %14s %9s\n", "", report->contestants[OTHER].name, "Sinter", "");
@@ -163,6 +181,7 @@ static void print_table(const struct report *report)
     print_row(report, "settled memory", "MiB", settled);
     print_row(report, report->plan.load != NULL ? "time of the load" : "time", "s", work);
     print_row(report, "CPU time", "s", cpu);
+    print_stalls(&report->contestants[SINTER].trials[report->rounds - 1]);
 }
 
 /* ---- the picture ---- */
@@ -328,7 +347,7 @@ int command_report(int argc, char **argv)
         .args_doc = "[--] PROGRAM [ARGUMENT...]",
         .doc = "Runs PROGRAM with Sinter and with another allocator, in turns, and prints what it would "
                "gain: memory at "
-               "its peak and at the end, and time."
+               "its peak and at the end, time, and how long it waited for packed pages."
                "\vMemory is that of the program and all its children, shared pages in parts. Standard input "
                "is read "
                "again from the start for each run if it is a file. Ends with 0 if all runs did; 1 if a run "

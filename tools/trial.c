@@ -1,5 +1,6 @@
 #include "trial.h"
 
+#include "peer.h"
 #include "preload.h"
 #include "tree_memory.h"
 
@@ -30,6 +31,8 @@ struct running {
     double ready_at, load_ended_at;
     double next_sample_at;
     double told_at; /* when it was asked to end; 0: not yet */
+    bool has_peer;  /* it runs with Sinter, and has grown so far that it tells its figures */
+    struct peer peer;
 };
 
 static double now_s(void)
@@ -130,6 +133,8 @@ static void look(struct running *running)
     double before = at(running);
     uint64_t bytes = tree_memory(running->program);
     double took = at(running) - before, pause = took * SAMPLE_SHARE;
+    if (!running->has_peer)
+        running->has_peer = peer_open(&running->peer, running->program, true) == 0;
     if (bytes > 0)
         add_sample(running->trial, before, bytes);
     running->next_sample_at = at(running) + (pause > SAMPLE_MS / 1e3 ? pause : SAMPLE_MS / 1e3);
@@ -156,6 +161,18 @@ static uint64_t settled(const struct trial *trial)
 }
 
 /* ---- ending ---- */
+
+/* The page outlives the process. */
+static void keep_stats(struct running *running)
+{
+    struct stats_report report;
+    double age;
+    if (!running->has_peer)
+        return;
+    running->trial->has_stats = peer_report(&running->peer, &report, &age);
+    running->trial->stats = report.totals;
+    peer_close(&running->peer);
+}
 
 static void collect_load(struct running *running)
 {
@@ -195,6 +212,8 @@ static void end(struct running *running)
     if (running->told_at == 0) {
         running->told_at = at(running);
         running->trial->ended = true;
+        if (running->has_peer) /* figures of now */
+            peer_call(&running->peer, CONTROL_REFRESH, 0, NULL, 2);
         if (running->load != 0)
             kill(-running->load, SIGTERM);
         kill(running->program, SIGTERM);
@@ -230,6 +249,7 @@ static void watch(struct running *running)
     sigaction(SIGTERM, &action, &old_term);
     while (!collect_program(running))
         step(running);
+    keep_stats(running);
     if (running->load != 0) { /* the program ended before its load */
         kill(-running->load, SIGTERM);
         waitpid(running->load, &running->trial->load_status, 0);

@@ -5,6 +5,7 @@
 #define SINTER_TRIAL_H
 
 #include "plot.h"
+#include "sinter/malloc.h"
 
 #include <stdbool.h>
 
@@ -26,7 +27,9 @@ struct trial {
     double cpu_s;           /* of the program and the children that it waited for */
     int status;             /* of the program, as from waitpid(2) */
     int load_status;
-    bool ended; /* here, because it was over */
+    bool ended;     /* here, because it was over */
+    bool has_stats; /* of the program itself, not its children, at its end or in its last second */
+    struct sinter_stats stats;
 };
 
 /* Runs it. False, with a line on stderr, if it could not be run or watched. The caller frees the samples. */
