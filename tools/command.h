@@ -12,6 +12,7 @@
 #define COMMAND_TABLE(X)                                                                                     \
     X(run, "run a program with Sinter as its allocator")                                                     \
     X(report, "run a program with Sinter and with jemalloc, and compare")                                    \
+    X(top, "show processes that use Sinter as they change")                                                  \
     X(stat, "print what the allocator of a process holds and does")                                          \
     X(compact, "have a process give back all memory that it can")                                            \
     X(restore, "have a process bring every packed page back")                                                \

@@ -27,6 +27,8 @@ enum { FILE_BYTES = 4096, LOOK_MS = 100, FRESH_S = 10 };
 __attribute__((format(printf, 2, 3))) static int refuse(const struct peer *peer, const char *format, ...)
 {
     va_list args;
+    if (peer->quiet)
+        return -1;
     fprintf(stderr, "sinter: process %ld", (long)peer->pid);
     if (peer->comm[0] != '\0')
         fprintf(stderr, " (%s)", peer->comm);
@@ -254,6 +256,20 @@ static int no_page(const struct peer *peer, const struct place *place)
                         "runs with control:off, in a sandbox, or where /dev/shm cannot be used");
 }
 
+/* A client, such as this command, has the page of another process mapped. */
+static bool is_own(pid_t pid, const struct place *place)
+{
+    char pids[128]; /* from the outermost namespace to its own */
+    if (!read_status(pid, "NSpid", pids, sizeof(pids)))
+        return true;
+    pids[strcspn(pids, "\n")] = '\0';
+    const char *last = pids + strlen(pids);
+    while (last > pids && isdigit((unsigned char)last[-1]))
+        last--;
+    const char *dash = strrchr(place->name, '-');
+    return dash != NULL && strcmp(dash + 1, last) == 0;
+}
+
 static int try_open(struct peer *peer, bool quietly)
 {
     struct place place;
@@ -264,7 +280,7 @@ static int try_open(struct peer *peer, bool quietly)
                        : refuse(peer, "cannot be looked at, it belongs to another user or is protected: %s",
                                 strerror(errno));
     }
-    if (!place.found)
+    if (!place.found || !is_own(peer->pid, &place))
         return quietly ? -1 : no_page(peer, &place);
     peer->file = open_place(peer->pid, &place);
     if (peer->file < 0)

@@ -15,6 +15,7 @@ struct peer {
     int process;   /* pidfd */
     int file;
     struct control_page *page;
+    bool quiet; /* nothing is said on stderr from now on; the caller may set it */
 };
 
 /* The number of a process, from the command line. A line on stderr and false if it is none. */

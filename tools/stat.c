@@ -1,10 +1,9 @@
 #include "command.h"
 
 #include "peer.h"
+#include "processes.h"
 
 #include <argp.h>
-#include <ctype.h>
-#include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -15,8 +14,7 @@ enum form { FORM_TEXT, FORM_JSON, FORM_PROMETHEUS };
 struct wanted {
     bool all;
     enum form form;
-    pid_t *pids;
-    size_t count;
+    struct processes processes;
 };
 
 /* What was read of one process. */
@@ -31,16 +29,6 @@ struct readings {
     size_t count;
     bool failed;
 };
-
-static bool add_pid(struct wanted *wanted, pid_t pid)
-{
-    pid_t *more = realloc(wanted->pids, (wanted->count + 1) * sizeof(*more));
-    if (more == NULL)
-        return false;
-    wanted->pids = more;
-    more[wanted->count++] = pid;
-    return true;
-}
 
 static error_t parse(int key, char *arg, struct argp_state *state)
 {
@@ -57,28 +45,16 @@ static error_t parse(int key, char *arg, struct argp_state *state)
         wanted->form = FORM_PROMETHEUS;
         return 0;
     case ARGP_KEY_ARG:
-        if (!peer_parse(arg, &pid) || !add_pid(wanted, pid))
+        if (!peer_parse(arg, &pid) || !processes_add(&wanted->processes, pid))
             exit(STATUS_USAGE);
         return 0;
     case ARGP_KEY_END:
-        if (wanted->all == (wanted->count > 0))
+        if (wanted->all == (wanted->processes.count > 0))
             argp_error(state, "either the numbers of processes or --all");
         return 0;
     default:
         return ARGP_ERR_UNKNOWN;
     }
-}
-
-static void find_all(struct wanted *wanted)
-{
-    DIR *proc = opendir("/proc");
-    for (struct dirent *entry; proc != NULL && (entry = readdir(proc)) != NULL;) {
-        if (isdigit((unsigned char)entry->d_name[0]) && !add_pid(wanted, (pid_t)atol(entry->d_name)))
-            break;
-    }
-    if (proc != NULL)
-        closedir(proc);
-    peer_clean();
 }
 
 /* One that does not answer has left the figures of when it did so last. */
@@ -97,10 +73,10 @@ static bool read_peer(struct peer *peer, struct reading *reading)
 
 static struct readings read_all(const struct wanted *wanted)
 {
-    struct readings all = {.list = calloc(wanted->count, sizeof(struct reading))};
-    for (size_t i = 0; i < wanted->count && all.list != NULL; i++) {
+    struct readings all = {.list = calloc(wanted->processes.count, sizeof(struct reading))};
+    for (size_t i = 0; i < wanted->processes.count && all.list != NULL; i++) {
         struct peer peer;
-        bool open = peer_open(&peer, wanted->pids[i], wanted->all) == 0;
+        bool open = peer_open(&peer, wanted->processes.pids[i], wanted->all) == 0;
         if (open && read_peer(&peer, &all.list[all.count]))
             all.count++;
         else if (open || !wanted->all)
@@ -178,14 +154,16 @@ int command_stat(int argc, char **argv)
     };
     struct wanted wanted = {.form = FORM_TEXT};
     argp_parse(&argp, argc, argv, 0, NULL, &wanted);
-    if (wanted.all)
-        find_all(&wanted);
+    if (wanted.all) {
+        processes_add_all(&wanted.processes);
+        peer_clean();
+    }
     struct readings all = read_all(&wanted);
     if (wanted.form == FORM_PROMETHEUS)
         print_prometheus(&all);
     else
         print_reports(&all, wanted.form == FORM_JSON ? stats_report_json : stats_report_text);
     free(all.list);
-    free(wanted.pids);
+    processes_free(&wanted.processes);
     return all.failed || fflush(stdout) != 0 ? STATUS_FAILED : 0;
 }

@@ -135,6 +135,7 @@ static void look(struct running *running)
     double took = at(running) - before, pause = took * SAMPLE_SHARE;
     if (!running->has_peer)
         running->has_peer = peer_open(&running->peer, running->program, true) == 0;
+    running->peer.quiet = true;
     if (bytes > 0)
         add_sample(running->trial, before, bytes);
     running->next_sample_at = at(running) + (pause > SAMPLE_MS / 1e3 ? pause : SAMPLE_MS / 1e3);
