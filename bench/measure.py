@@ -72,7 +72,7 @@ def without_packing(sinter):
 
 
 def sinter_files(sinter):
-    return [os.path.abspath(sinter)] if sinter else ["libsinter.so.0"]
+    return [os.path.abspath(sinter)] if sinter else ["libsinter.so.1"]
 
 
 def list_cases(program):

@@ -40,7 +40,7 @@ linked() {
   within 60 bash -ec "$(grep '^cc program.c .*pkg-config' "$srcdir/../README.md")" && within 60 ./a.out
 }
 
-preloaded() { within 60 env LD_PRELOAD=libsinter.so SINTER_CONF=stats:on true 2>&1 | grep "^sinter"; }
+preloaded() { within 60 env LD_PRELOAD=libsinter.so.1 SINTER_CONF=stats:on true 2>&1 | grep "^sinter"; }
 
 # Nothing of where it was built.
 foreign() { ! readelf -d "$1"/*.so | grep -E 'R(UN)?PATH'; }

@@ -22,10 +22,11 @@ static int own_directory(char *path, size_t size, int levels)
     return 0;
 }
 
+/* In the version that belongs to this program: the name without one is there only for those who compile. */
 static char *existing(const char *directory, const char *below, const char *name)
 {
     char *path;
-    if (asprintf(&path, "%s%s/%s", directory, below, name) < 0)
+    if (asprintf(&path, "%s%s/%s." SINTER_SOVERSION, directory, below, name) < 0)
         return NULL;
     if (access(path, R_OK) == 0)
         return path;

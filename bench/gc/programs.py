@@ -82,7 +82,7 @@ class Context:
 
     def libraries(self):
         """As measure.context() wants them."""
-        sinter = measure.Allocator(SINTER, [self.options.sinter or "libsinter-gc.so.0"])
+        sinter = measure.Allocator(SINTER, [self.options.sinter or "libsinter-gc.so.1"])
         return [measure.Allocator(LIBGC, ["libgc.so.1"]), self.allocator, sinter]
 
 
