@@ -24,7 +24,12 @@ ask() {
 }
 answered() { ask "$1" || { cat asked; return 1; }; }
 # What CMake says is broken into lines.
-refused() { ! ask "$1" && tr -s ' \n' ' ' <asked | grep -q "$2" || { cat asked; return 1; }; }
+refused() {
+  if ask "$1" || ! tr -s " \n" " " <asked | grep -q "$2"; then
+    cat asked
+    return 1
+  fi
+}
 
 step "make install" install_below "$work/root"
 mv root moved

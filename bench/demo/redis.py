@@ -30,7 +30,6 @@ import watch  # noqa: E402
 MIB = 1 << 20
 MIXED = ["lpush", "lpop", "sadd", "hset", "zadd"]
 BARE_S = 0.5  # watched before the first key
-AFTER_S = 12  # and after everything was read
 
 # Rows of the tables: key, title, unit, what to say about it.
 MEMORY_ROWS = [
@@ -38,7 +37,7 @@ MEMORY_ROWS = [
     ("deleted", "resident after deleting {delete:.0%}", "MiB", "less is better"),
     ("idle", "resident after {idle:g} s idle", "MiB", "less is better"),
     ("read", "resident after reading all", "MiB", "less is better"),
-    ("again", f"resident {AFTER_S} s after that", "MiB", "less is better"),
+    ("again", "resident {after:g} s after that", "MiB", "less is better"),
     ("used", "redis's own count of what is left", "MiB", ""),
     ("intact", "remaining keys read back and equal", "", ""),
     ("seconds", "time to read them", "ms", "less is better"),
@@ -116,6 +115,7 @@ class Plan:
         self.deletes = list(self.keys.deletes(order[:deleted]))
         self.rest = order[deleted:]
         self.idle = options.idle
+        self.after = options.after
 
 
 def fill_delete_read(side, server, plan, sampler):
@@ -141,7 +141,7 @@ def fill_delete_read(side, server, plan, sampler):
     if missing:
         raise redis.RedisError(f"redis-server with {side.name} lost {missing} keys")
     mark("idle again")
-    time.sleep(AFTER_S)
+    time.sleep(plan.after)
     memory["again"] = server.resident()
 
 
@@ -277,6 +277,8 @@ def parse_options():
     parser.add_argument("--keys", type=int, default=500000, help="keys of the memory part (default 500000)")
     parser.add_argument("--delete", type=float, default=0.9, help="share of keys to delete (default 0.9)")
     parser.add_argument("--idle", type=float, default=15, help="seconds to idle after it (default 15)")
+    parser.add_argument("--after", type=float, default=12,
+                        help="seconds to idle after everything was read back (default 12)")
     parser.add_argument("--seed", type=int, default=1,
                         help="decides value sizes and deleted keys (default 1)")
     return parser.parse_args()
