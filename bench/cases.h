@@ -4,9 +4,6 @@
 
 #include "gbench.h"
 
-extern const struct bench_case cases[];
-extern const size_t case_count;
-
 void run_nothing(struct bench_state *state);
 
 /* batch.c */

@@ -1,4 +1,4 @@
-"""Running bench-malloc under one allocator after the other."""
+"""Running benchmark programs, bench-malloc under one allocator after the other."""
 
 import concurrent.futures
 import contextlib
@@ -14,6 +14,17 @@ import time
 TIMEOUT_S = 120
 MEMORY_AT_ONCE = 10
 BASELINE = "nothing"
+# What Google Benchmark says of a result besides its times and counters.
+ABOUT_RESULT = {"family_index", "per_family_instance_index", "run_name", "run_type", "repetitions", "repetition_index",
+                "threads", "time_unit", "items_per_second", "bytes_per_second"}
+
+
+class RunError(Exception):
+    """A program that failed, was not finished in time, or said something else than results."""
+
+    def __init__(self, reason, status=None):
+        super().__init__(reason)
+        self.status = status
 
 
 class Allocator:
@@ -78,32 +89,42 @@ def sinter_files(sinter):
 def list_cases(program):
     """Name to kind (time, memory or baseline), in the order of the program's table."""
     lines = subprocess.run([program, "--list"], check=True, capture_output=True, text=True).stdout
-    return dict(line.split("\t") for line in lines.splitlines())
+    return dict(line.split("\t")[:2] for line in lines.splitlines())
+
+
+def results(command, environment, timeout=TIMEOUT_S):
+    """The numbers of each result of one process; all repetitions, no aggregates."""
+    try:
+        done = subprocess.run(command + ["--benchmark_format=json"], env=environment, capture_output=True, text=True,
+                              timeout=timeout, check=False)
+        if done.returncode != 0:
+            last_line = (done.stderr.strip().splitlines() or ["no message"])[-1]
+            raise RunError(f"exit status {done.returncode}: {last_line}", done.returncode)
+        found = [numbers(result) for result in json.loads(done.stdout)["benchmarks"] if result["run_type"] == "iteration"]
+    except subprocess.TimeoutExpired:
+        raise RunError(f"not finished after {timeout} s") from None
+    except (json.JSONDecodeError, KeyError) as error:
+        raise RunError(f"unreadable output: {error}") from None
+    if not found:
+        raise RunError("no results")
+    return found
 
 
 def run_once(program, case, allocator, min_time):
     """One process; without a time, it makes one iteration. Returns its numbers, or {"error": reason}."""
-    command = [program, f"--case={case}", "--benchmark_format=json", f"--benchmark_min_time={min_time}",
-               f"--benchmark_min_warmup_time={min_time / 5}"]
+    command = [program, f"--case={case}", f"--benchmark_min_time={min_time}", f"--benchmark_min_warmup_time={min_time / 5}"]
     try:
-        done = subprocess.run(command, env=allocator.environment(), capture_output=True, text=True,
-                              timeout=TIMEOUT_S)
-        if done.returncode != 0:
-            last_line = (done.stderr.strip().splitlines() or ["no message"])[-1]
-            return {"error": f"exit status {done.returncode}: {last_line}"}
-        return numbers(json.loads(done.stdout)["benchmarks"][0])
-    except subprocess.TimeoutExpired:
-        return {"error": f"not finished after {TIMEOUT_S} s"}
-    except (json.JSONDecodeError, IndexError) as error:
-        return {"error": f"unreadable output: {error}"}
+        return results(command, allocator.environment())[0]
+    except RunError as error:
+        return {"error": str(error)}
 
 
 def numbers(result):
-    """What we keep of one result of Google Benchmark; times are nanoseconds an operation."""
+    """What we keep of one result of Google Benchmark: all that is counted, and the nanoseconds an operation takes."""
     if result.get("error_occurred"):
         return {"error": result.get("error_message", "failed")}
-    kept = {key: result[key] for key in ("real_time", "cpu_time", "iterations") if key in result}
-    kept.update({key: int(result[key]) for key in ("peak_bytes", "settled_bytes", "live_bytes") if key in result})
+    kept = {key: round(value) if key.endswith("_bytes") else value for key, value in result.items()
+            if key not in ABOUT_RESULT}
     if result.get("items_per_second"):
         kept["time"] = 1e9 / result["items_per_second"]
     return kept

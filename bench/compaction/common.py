@@ -123,25 +123,31 @@ class Runs:
 class Section:
     """One measurement as it is reported: a table, remarks, bars, and everything measured."""
 
-    def __init__(self, title, rows=(), remarks=(), bars=(), data=None):
+    def __init__(self, title, rows=(), remarks=(), bars=(), data=None, more_rows=()):
         self.title, self.rows, self.remarks, self.bars = title, list(rows), list(remarks), list(bars)
+        self.more_rows = list(more_rows)  # of a second table
         self.data = data
         self.failed = False  # not merely slower or larger than it should be
         self.curves = {}  # resident memory over time, for a picture
 
+    def tables(self):
+        return [rows for rows in (self.rows, self.more_rows) if rows]
+
     def text(self):
-        widths = [max(len(row[i]) for row in self.rows) for i in range(len(self.rows[0]))] if self.rows else []
         lines = [self.title, "-" * len(self.title)]
-        for first, *rest in self.rows:
-            cells = [first.ljust(widths[0])] + [text.rjust(width) for text, width in zip(rest, widths[1:])]
-            lines.append("  ".join(cells).rstrip())
+        for number, rows in enumerate(self.tables()):
+            widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+            lines += [""] if number > 0 else []
+            for first, *rest in rows:
+                cells = [first.ljust(widths[0])] + [text.rjust(width) for text, width in zip(rest, widths[1:])]
+                lines.append("  ".join(cells).rstrip())
         return "\n".join(lines + self.remarks + self.bars) + "\n"
 
     def markdown(self):
         lines = [f"## {self.title}", ""]
-        if self.rows:
-            rule = ["---"] + ["---:"] * (len(self.rows[0]) - 1)
-            lines += ["| " + " | ".join(row) + " |" for row in [self.rows[0], rule] + self.rows[1:]] + [""]
+        for rows in self.tables():
+            rule = ["---"] + ["---:"] * (len(rows[0]) - 1)
+            lines += ["| " + " | ".join(row) + " |" for row in [rows[0], rule] + rows[1:]] + [""]
         if self.remarks:
             lines += self.remarks + [""]
         if self.bars:

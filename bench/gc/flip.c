@@ -9,6 +9,7 @@
 
 #include "../workload.h"
 #include "program.h"
+#include "stops.h"
 #include "utilisation.h"
 
 enum {
@@ -194,6 +195,7 @@ static void on_stopped(void *data)
 {
     (void)data;
     laps.stopped = now_ns();
+    stop_began();
 }
 
 static void on_marked(void *data, size_t live)
@@ -209,6 +211,7 @@ static void on_flipped(void *data)
     uint64_t now = now_ns();
     durations_add(&laps.flip, now - laps.marked);
     durations_add(&laps.whole, now - laps.stopped);
+    stop_ended();
 }
 
 static void rest(mutator *m, long ms)
@@ -265,8 +268,7 @@ static void report_library(struct report *report)
     report_durations(report, "marked_to_flipped", &laps.flip);
     report_durations(report, "stopped_to_flipped", &laps.whole);
 #define X(name) report_number(report, #name, stats.name);
-    X(served)
-    X(flip_p50) X(flip_p99) X(flip_max) X(stall_p50) X(stall_p99) X(stall_p999) X(stall_max) X(faults);
+    X(served) X(flip_p50) X(flip_p99) X(flip_max);
     X(mark_time) X(plan_time) X(flip_time) X(move_time) X(moved_whole) X(moved_copied) X(moved_pinned);
 #undef X
 }

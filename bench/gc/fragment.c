@@ -96,12 +96,14 @@ static uint64_t check_chain(const struct object *object)
 
 static void settle(mutator *m, struct report *report, uint64_t left)
 {
-    report_number(report, "dropped", process_rss());
+    report_number(report, "dropped_bytes", process_rss());
     uint64_t start = now_ns(), checked = 0;
     heap_collect(m);
     report_number(report, "collecting", now_ns() - start);
-    report_number(report, "collected", process_rss());
-    report_number(report, "idle", idle(m));
+    report_number(report, "collected_bytes", process_rss());
+    bench_pause(report->state);
+    report_number(report, "idle_bytes", idle(m));
+    bench_resume(report->state);
     report_settled(report, m, left);
     for (size_t i = 0; i < CHAINS; i++)
         checked += check_chain(chains[i]);
@@ -115,7 +117,7 @@ static void run(const struct options *options, struct report *report)
     size_t bytes = options->size * 1024 * 1024;
     uint64_t left = 0;
     sizes_fill(&sizes, &rng, SMALLEST, LARGEST);
-    report_number(report, "empty", process_rss());
+    report_number(report, "empty_bytes", process_rss());
     heap_open(options->factor, bytes);
     mutator *m = heap_attach();
     object_kind = heap_kind_new(&(struct heap_layout){

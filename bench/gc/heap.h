@@ -44,8 +44,6 @@ typedef struct mutator mutator;
 
 /* ---- the heap, of which there is one ---- */
 
-extern const char heap_name[];
-
 /*
  * `factor`: how large the heap grows before it is collected, per cent of what is live. `live`: what will be live, in bytes,
  * as the workload reckons; libgc's free space divisor alone does not reach beyond 300 per cent.
@@ -66,16 +64,9 @@ void heap_collect(mutator *m);
 /* The same, and what is free goes back to the system as far as it can be made to. */
 void heap_release(mutator *m);
 
-struct heap_numbers {
-    uint64_t collections, compactions;
-    uint64_t live;           /* bytes that the last collection found, headers included; 0: it does not say */
-    uint64_t collecting_cpu; /* ns of threads that only collect; 0: it does not say */
-    uint64_t pauses, p50, p99, p999,
-        max; /* ns for which all threads stood still; not what single ones waited for */
-};
-
-/* False: there are none, for nothing is ever collected. */
-bool heap_numbers(struct heap_numbers *numbers);
+/* What it says of itself, if it does; heaps that are collected note besides when all threads stood still (stops.h). */
+struct report;
+void heap_report(struct report *report);
 
 _Noreturn void heap_full(size_t wanted);
 

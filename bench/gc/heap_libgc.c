@@ -7,27 +7,26 @@
 
 #include <stdio.h>
 
+#include "stops.h"
+
 enum { DIVISOR_REACHES = 300 };
 
-const char heap_name[] = "libgc";
-
-static struct durations pauses;
-static uint64_t stopped_at;
 static __thread bool registered_here;
 
 /* Called with libgc's lock held. */
 static void on_event(GC_EventType event)
 {
     if (event == GC_EVENT_PRE_STOP_WORLD)
-        stopped_at = now_ns();
+        stop_began();
     else if (event == GC_EVENT_POST_START_WORLD)
-        durations_add(&pauses, now_ns() - stopped_at);
+        stop_ended();
 }
 
 void heap_open(unsigned factor, size_t live)
 {
     GC_INIT();
     GC_allow_register_threads();
+    stops_watch();
     GC_set_on_collection_event(on_event);
     unsigned over = factor > 101 ? factor - 100 : 1;
     GC_set_free_space_divisor(over < 200 ? 200 / over : 1);
@@ -85,17 +84,9 @@ void heap_release(mutator *m)
     GC_gcollect_and_unmap();
 }
 
-bool heap_numbers(struct heap_numbers *numbers)
+void heap_report(struct report *report)
 {
-    *numbers = (struct heap_numbers){
-        .collections = GC_get_gc_no(),
-        .pauses = pauses.total,
-        .p50 = durations_quantile(&pauses, 0.5),
-        .p99 = durations_quantile(&pauses, 0.99),
-        .p999 = durations_quantile(&pauses, 0.999),
-        .max = pauses.max,
-    };
-    return true;
+    report_number(report, "collections", GC_get_gc_no());
 }
 
 _Noreturn void heap_full(size_t wanted)

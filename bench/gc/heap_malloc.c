@@ -2,14 +2,9 @@
 
 #include <stdio.h>
 
-#include "../process.h"
-
-const char heap_name[] = "malloc";
-
 void heap_open(unsigned factor, size_t live)
 {
     (void)factor, (void)live;
-    process_check_allocator();
 }
 
 mutator *heap_attach(void)
@@ -43,10 +38,9 @@ void heap_release(mutator *m)
     (void)m;
 }
 
-bool heap_numbers(struct heap_numbers *numbers)
+void heap_report(struct report *report)
 {
-    *numbers = (struct heap_numbers){0};
-    return false;
+    (void)report;
 }
 
 _Noreturn void heap_full(size_t wanted)

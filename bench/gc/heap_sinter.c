@@ -2,22 +2,20 @@
 
 #include <stdio.h>
 
-const char heap_name[] = "sinter";
+#include "stops.h"
 
 static sinter_gc_heap *heap;
-static struct durations stops;
-static uint64_t stopped_at;
 
 static void on_stopped(void *data)
 {
     (void)data;
-    stopped_at = now_ns();
+    stop_began();
 }
 
 static void on_flipped(void *data)
 {
     (void)data;
-    durations_add(&stops, now_ns() - stopped_at);
+    stop_ended();
 }
 
 /* The environment variable SINTER_GC_CONF has the last word. */
@@ -33,6 +31,7 @@ void heap_open(unsigned factor, size_t live)
         perror("sinter_gc_create");
         exit(1);
     }
+    stops_watch();
     sinter_gc_listen(heap, &(struct sinter_gc_events){.stopped = on_stopped, .flipped = on_flipped});
 }
 
@@ -69,28 +68,22 @@ void heap_release(mutator *m)
     sinter_gc_collect(m, SINTER_GC_COLLECT_RELEASE);
 }
 
-bool heap_numbers(struct heap_numbers *numbers)
+void heap_report(struct report *report)
 {
     struct sinter_gc_stats stats;
     sinter_gc_stats_get(heap, &stats, sizeof stats);
-    *numbers = (struct heap_numbers){
-        .collections = stats.collections,
-        .compactions = stats.compactions,
-        .live = stats.live,
-        .collecting_cpu = stats.cpu,
-        .pauses = stops.total,
-        .p50 = durations_quantile(&stops, 0.5),
-        .p99 = durations_quantile(&stops, 0.99),
-        .p999 = durations_quantile(&stops, 0.999),
-        .max = stops.max,
-    };
-    return true;
+    report_number(report, "found_live_bytes", stats.live); /* headers included */
+    report_number(report, "collecting_cpu", stats.cpu);
+#define X(name) report_number(report, #name, stats.name);
+    X(collections) X(minor) X(compactions);
+    X(faults) X(stall_p50) X(stall_p99) X(stall_p999) X(stall_max);
+#undef X
 }
 
 _Noreturn void heap_full(size_t wanted)
 {
-    fprintf(stderr, "no memory for %zu bytes\n", wanted);
     sinter_gc_stats_text(heap, 2);
+    fprintf(stderr, "no memory for %zu bytes\n", wanted);
     exit(1);
 }
 

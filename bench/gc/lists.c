@@ -2,13 +2,11 @@
  * Lists whose nodes refer to nodes of other lists, on several threads: nodes are pushed and popped, lists spliced and dropped,
  * all at random. Each thread has lists of its own and knows, outside the heap, how long they are and what their sum is.
  */
-#include <pthread.h>
 #include <string.h>
 
-#include "../workload.h"
-#include "program.h"
+#include "threads.h"
 
-enum { LISTS = 256, NODE_BYTES = 48, WALK_ONE_IN = 4096, THREADS_MOST = 64 };
+enum { LISTS = 256, NODE_BYTES = 48, WALK_ONE_IN = 4096 };
 
 struct node {
     HEAP_HEADER
@@ -23,10 +21,7 @@ struct notes {
 };
 
 struct worker {
-    pthread_t thread;
     const struct options *options;
-    struct report *report;
-    uint64_t seed;
     struct node *heads[LISTS];
     struct notes notes;
     struct rng rng;
@@ -111,6 +106,12 @@ static void walk(struct worker *w, size_t list)
     check(length == w->notes.length[list] && sum == w->notes.sum[list], "a list has changed");
 }
 
+static void walk_all(struct worker *w)
+{
+    for (size_t list = 0; list < LISTS; list++)
+        walk(w, list);
+}
+
 /* Pushes a little more often than it pops while there is room, and less often when there is not. */
 static void step(mutator *m, struct worker *w, size_t usual, size_t number)
 {
@@ -138,48 +139,40 @@ static void churn(mutator *m, struct worker *w, size_t usual)
     }
     for (size_t number = 1; number <= w->options->work * usual * LISTS; number++)
         step(m, w, usual, number);
-    for (size_t list = 0; list < LISTS; list++)
-        walk(w, list);
 }
 
-static void *work(void *argument)
+static uint64_t nodes(const struct worker *w)
 {
-    struct worker *w = argument;
-    mutator *m = heap_attach();
-    w->rng = rng_seed(w->seed);
-    size_t bytes = w->options->size * 1024 * 1024 / w->options->threads;
-    {
-        HEAP_ROOT_ARRAY(m, w->heads, LISTS);
-        churn(m, w, bytes / LISTS / NODE_BYTES);
-        memset(w->heads, 0, sizeof w->heads);
-    }
-    heap_detach(m);
-    count_checks(w->report);
-    return NULL;
+    uint64_t count = 0;
+    for (size_t list = 0; list < LISTS; list++)
+        count += w->notes.length[list];
+    return count;
+}
+
+static void work(mutator *m, struct part *part)
+{
+    static struct worker workers[THREADS_MOST];
+    struct worker *w = &workers[part->number];
+    w->options = part->options;
+    w->rng = part->rng;
+    HEAP_ROOT_ARRAY(m, w->heads, LISTS);
+    churn(m, w, part->bytes / LISTS / NODE_BYTES);
+    walk_all(w);
+    part_settle(m, nodes(w) * NODE_BYTES);
+    walk_all(w);
+    memset(w->heads, 0, sizeof w->heads);
 }
 
 static void run(const struct options *options, struct report *report)
 {
-    static struct worker workers[THREADS_MOST];
-    size_t live = options->size * 1024 * 1024;
-    check(options->threads <= THREADS_MOST, "there are at most 64 threads");
-    heap_open(options->factor, live);
+    heap_open(options->factor, options->size * 1024 * 1024);
     mutator *m = heap_attach();
     node_kind = heap_kind_new(&(struct heap_layout){
         .name = "node",
         .size = sizeof(struct node),
         .references = HEAP_REFERENCE(struct node, next) | HEAP_REFERENCE(struct node, other),
     });
-    heap_block(m);
-    for (unsigned i = 0; i < options->threads; i++) {
-        workers[i].options = options;
-        workers[i].report = report;
-        workers[i].seed = options->seed + i;
-        check(pthread_create(&workers[i].thread, NULL, work, &workers[i]) == 0, "no thread");
-    }
-    for (unsigned i = 0; i < options->threads; i++)
-        pthread_join(workers[i].thread, NULL);
-    heap_unblock(m);
+    parts_run(options, report, m, work);
     heap_detach(m);
 }
 

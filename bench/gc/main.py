@@ -9,20 +9,16 @@ import sys
 
 import programs
 import flip
-import fragment
-import lru
 import moving
-import throughput
+import workloads
 
 import common
 import measure
 
 MEASUREMENTS = {
-    **{workload: functools.partial(throughput.run, workload=workload) for workload in throughput.WORKLOADS},
-    "lru": lru.run,
+    **{name: functools.partial(workloads.run, name=name) for name in workloads.WORKLOADS},
     "flip": flip.run,
     "moving": moving.measure,
-    "fragment": fragment.run,
 }
 
 

@@ -1,8 +1,8 @@
 /*
  * What it costs to move dense blocks of objects with UFFDIO_MOVE, row by row, against copying them to fresh pages. Those with
- * references have them rewritten, whichever way they go; those without are not looked into. Each is done in turn with the
- * others, several times; prints the medians, in nanoseconds of CPU time a block, as a line of JSON.
- * usage: moving [MIB [ROUNDS [NEIGHBOURS]]], MIB even; NEIGHBOURS: threads that keep touching memory of their own meanwhile
+ * references have them rewritten, whichever way they go; those without are not looked into. An item is a block, its time CPU
+ * time of the thread that moves. Repetitions, in random order, are left to Google Benchmark.
+ * Arguments: mib, even; neighbours: threads that keep touching memory of their own meanwhile.
  */
 #include <pthread.h>
 #include <stdio.h>
@@ -11,6 +11,7 @@
 #include <sys/mman.h>
 #include <time.h>
 
+#include "../main.h"
 #include "../workload.h"
 #include "fatal.h"
 #include "uffd.h"
@@ -20,7 +21,6 @@ enum {
     ROW = 16,      /* blocks at a time */
     RUN = 128,     /* blocks without references, which nobody has to look into first */
     OBJECT = 64,
-    ROUNDS_MOST = 1000,
     NEIGHBOURS_MOST = 64,
     STAYS = 0,
     MOVES = 1,
@@ -178,25 +178,29 @@ static uint64_t go(enum way way)
 
 /* ---- the neighbours ---- */
 
-static _Atomic bool enough;
-
 static void *touch_always(void *argument)
 {
     enum { OWN = 1 << 20 };
     char *own = map(OWN);
     (void)argument;
-    while (!atomic_load_explicit(&enough, memory_order_relaxed))
+    for (;;)
         touch_pages(own, 0, OWN);
     return NULL;
 }
 
-/* ---- the whole ---- */
-
-static int ascending(const void *one, const void *other)
+/* They go on until the program ends. */
+static void start_neighbours(size_t count)
 {
-    uint64_t a = *(const uint64_t *)one, b = *(const uint64_t *)other;
-    return (a > b) - (a < b);
+    pthread_t thread;
+    for (size_t i = 0; i < count; i++) {
+        if (pthread_create(&thread, NULL, touch_always, NULL) == 0)
+            continue;
+        fputs("no thread\n", stderr);
+        exit(1);
+    }
 }
+
+/* ---- the whole ---- */
 
 static void prepare(void)
 {
@@ -219,47 +223,49 @@ static void prepare(void)
             exit(1);
         }
     }
-}
-
-static void measure(size_t rounds, size_t neighbours)
-{
-    static uint64_t spent[WAYS][ROUNDS_MOST];
     go(COPY_WARM);
-    for (size_t round = 0; round < rounds; round++) {
-        for (size_t i = 0; i < WAYS; i++) {
-            enum way way = (enum way)((i + round) % WAYS);
-            spent[way][round] = go(way);
-        }
-    }
-    check(from);
-    printf("{\"bytes\": %zu, \"rounds\": %zu, \"neighbours\": %zu, \"block\": %d", bytes, rounds, neighbours,
-           BLOCK);
-    for (size_t way = 0; way < WAYS; way++) {
-        qsort(spent[way], rounds, sizeof *spent[way], ascending);
-        printf(", \"%s\": %.1f", names[way], (double)spent[way][rounds / 2] / (double)(bytes / BLOCK));
-    }
-    printf("}\n");
 }
 
-int main(int argc, char **argv)
+/* All cases of a process share what there is to move, in turn. */
+static void begin(size_t mib, size_t neighbours)
 {
-    size_t mib = argc > 1 ? strtoul(argv[1], NULL, 10) : 64;
-    size_t rounds = argc > 2 ? strtoul(argv[2], NULL, 10) : 15;
-    size_t neighbours = argc > 3 ? strtoul(argv[3], NULL, 10) : 0;
-    pthread_t threads[NEIGHBOURS_MOST];
-    if (mib == 0 || mib % 2 != 0 || rounds == 0 || rounds > ROUNDS_MOST || neighbours > NEIGHBOURS_MOST) {
-        fputs("usage: moving [MIB [ROUNDS [NEIGHBOURS]]]\n", stderr);
-        return 2;
+    if (bytes != 0)
+        return;
+    if (mib == 0 || mib % 2 != 0 || neighbours > NEIGHBOURS_MOST) {
+        fprintf(stderr, "mib is even and at least 2, neighbours at most %d\n", NEIGHBOURS_MOST);
+        exit(2);
     }
     bytes = mib << 20;
     prepare();
-    for (size_t i = 0; i < neighbours; i++) {
-        if (pthread_create(&threads[i], NULL, touch_always, NULL) != 0)
-            return 1;
-    }
-    measure(rounds, neighbours);
-    atomic_store(&enough, true);
-    for (size_t i = 0; i < neighbours; i++)
-        pthread_join(threads[i], NULL);
-    return 0;
+    start_neighbours(neighbours);
+}
+
+static void run(struct bench_state *state)
+{
+    const enum way *way = bench_subject(state);
+    begin(bench_arg(state, 0), bench_arg(state, 1));
+    while (bench_next(state))
+        bench_time(state, (double)go(*way) / 1e9);
+    check(from);
+    bench_items(state, bytes / BLOCK);
+}
+
+const char *const arg_names[] = {"mib", "neighbours", NULL};
+
+const struct bench_case *case_at(size_t index)
+{
+    static struct bench_case cases[WAYS];
+    static enum way ways[WAYS];
+    if (index >= WAYS)
+        return NULL;
+    ways[index] = (enum way)index;
+    cases[index] = (struct bench_case){
+        .name = names[index],
+        .run = run,
+        .threads = 1,
+        .args = {64, 0},
+        .kind = BENCH_STEP,
+        .subject = &ways[index],
+    };
+    return &cases[index];
 }

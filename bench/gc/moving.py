@@ -1,10 +1,11 @@
 """Moving dense memory against copying it to fresh pages."""
 
 import os
+import statistics
 
 from common import MIB, Runs, Section, bar
 from programs import Missing, SINTER, progress, run, run_workload
-from throughput import Named
+from workloads import Named
 
 BARS = {"references": 5, "pointer-free run": 20}
 # name: (copied, moved)
@@ -23,11 +24,15 @@ def kernel(context, neighbours, data):
         raise Missing(f"{program} is not built")
     for number in range(context.rounds(5, 2)):
         progress(f"moving, {neighbours} neighbours, round {number + 1}")
-        result = run([program, "32" if context.quick else "128", "5" if context.quick else "15", str(neighbours)],
-                     context.heaps[-1].environment(), "moving")
-        data.append(result)
-        for name, (copied, moved) in PAIRS.items():
-            runs.add(Named(name), copied=result[copied], moved=result[moved], ratio=result[copied] / result[moved])
+        command = [program, f"--mib={32 if context.quick else 128}", f"--neighbours={neighbours}",
+                   f"--benchmark_repetitions={5 if context.quick else 15}", "--benchmark_enable_random_interleaving=true"]
+        times = {}
+        for result in run(command, context.heaps[-1].environment(), "moving"):
+            times.setdefault(result["name"].partition("/")[0], []).append(result["time"])
+        data.append({"neighbours": neighbours, "ns_a_block": times})
+        for name, ways in PAIRS.items():
+            copied, moved = (statistics.median(times[way]) for way in ways)
+            runs.add(Named(name), copied=copied, moved=moved, ratio=copied / moved)
     return runs
 
 

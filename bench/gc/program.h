@@ -1,9 +1,10 @@
-/* What the workloads share: their options, checks, and the line of JSON in which a program says what it found. */
+/* What the workloads share: their options, checks, and saying what they found. */
 #ifndef BENCH_GC_PROGRAM_H
 #define BENCH_GC_PROGRAM_H
 
 #include <stdatomic.h>
 
+#include "../gbench.h"
 #include "heap.h"
 
 struct options {
@@ -15,11 +16,8 @@ struct options {
 };
 
 struct report {
-    char text[8192];
-    size_t length;
+    struct bench_state *state;
     _Atomic uint64_t checks; /* that passed, of all threads */
-    uint64_t live;           /* bytes that the workload holds at its end, as it reckons */
-    uint64_t settled;        /* resident then, after a collection that gives back what it can */
 };
 
 struct workload {
@@ -29,14 +27,16 @@ struct workload {
     const char *help;
 };
 
-#define WORKLOADS(X) X(gcbench) X(forest) X(binary_trees) X(lru) X(lists) X(arrays) X(fragment)
+#define ON_ALL_HEAPS(X) X(gcbench) X(forest) X(binary_trees) X(lru) X(lists) X(graph) X(arrays) X(fragment)
+#if HEAP_SINTER
+#define WORKLOADS(X) ON_ALL_HEAPS(X) X(flip) X(dense)
+#else
+#define WORKLOADS(X) ON_ALL_HEAPS(X)
+#endif
 
 #define X(name) extern const struct workload workload_##name;
 WORKLOADS(X)
 #undef X
-#if HEAP_SINTER
-extern const struct workload workload_flip, workload_dense;
-#endif
 
 /* Those of this thread that passed and were not counted yet. */
 extern __thread uint64_t checks_here;
@@ -58,7 +58,10 @@ void report_number(struct report *report, const char *key, uint64_t value);
 void report_ratio(struct report *report, const char *key, double value);
 void report_durations(struct report *report, const char *key, const struct durations *durations);
 
-/* Notes what is resident while the workload still holds `live` bytes. */
+/*
+ * Notes what is resident, after a collection that gives back what it can, while the workload still holds `live` bytes, as it
+ * reckons.
+ */
 void report_settled(struct report *report, mutator *m, uint64_t live);
 
 #endif

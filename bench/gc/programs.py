@@ -1,8 +1,6 @@
 """The heaps that are compared, and running the programs that are built for them."""
 
-import json
 import os
-import subprocess
 import sys
 
 HERE = os.path.dirname(os.path.realpath(__file__))
@@ -87,24 +85,25 @@ class Context:
 
 
 def run(command, environment, who):
-    """The JSON object that a program prints; what it says instead where it fails."""
+    """The results of a process; see measure.results()."""
     try:
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=TIMEOUT_S, check=False)
-    except subprocess.TimeoutExpired:
-        raise Failure(f"{who} had not finished after {TIMEOUT_S} s: {' '.join(command)}") from None
-    if done.returncode == 77:
-        raise Missing(done.stderr.strip())
-    if done.returncode != 0:
-        raise Failure(f"{who}: status {done.returncode}: {' '.join(command)}: {done.stderr.strip()[-300:]}")
-    return json.loads(done.stdout)
+        found = measure.results(command, environment, TIMEOUT_S)
+    except measure.RunError as error:
+        if error.status == 77:
+            raise Missing(str(error)) from None
+        raise Failure(f"{who}: {error} ({' '.join(command)})") from None
+    errors = [result["error"] for result in found if "error" in result]
+    if errors:
+        raise Failure(f"{who}: {errors[0]} ({' '.join(command)})")
+    return found
 
 
 def run_workload(heap, workload, conf=None, **options):
     """Options that are None are left to the program."""
-    command = [heap.program, workload]
-    for key, value in options.items():
-        command += [f"--{key}", str(value)] if value is not None else []
-    return run(command, heap.environment(conf), heap.name)
+    command = [heap.program, f"--case={workload}"]
+    command += [f"--{key}={value}" for key, value in options.items() if value is not None]
+    about = {"heap": heap.name} | ({"conf": conf} if conf else {})
+    return about | run(command, heap.environment(conf), heap.name)[0]
 
 
 __all__ = ["Context", "Failure", "Missing", "progress", "run", "run_workload", "turns", "SINTER", "LIBGC", "MALLOC"]
