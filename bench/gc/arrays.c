@@ -30,13 +30,7 @@ static void make_kinds(void)
         .size = sizeof(struct item),
         .references = HEAP_REFERENCE(struct item, self),
     });
-    array_kind = heap_kind_new(&(struct heap_layout){
-        .name = "array",
-        .size = sizeof(struct array),
-        .element_size = sizeof(void *),
-        .element_references = 1,
-        .count_offset = offsetof(struct array, count),
-    });
+    array_kind = HEAP_TABLE_KIND(array);
 }
 
 static void put_item(mutator *m, size_t array, size_t place)

@@ -68,13 +68,7 @@ static void make_kinds(void)
     item.references = 0;
     item.leaf = true;
     kinds[1] = heap_kind_new(&item);
-    table_kind = heap_kind_new(&(struct heap_layout){
-        .name = "table",
-        .size = sizeof(struct table),
-        .element_size = sizeof(void *),
-        .element_references = 1,
-        .count_offset = offsetof(struct table, count),
-    });
+    table_kind = HEAP_TABLE_KIND(table);
 }
 
 static struct table *table_new(mutator *m, size_t count)

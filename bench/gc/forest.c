@@ -20,13 +20,7 @@ static heap_kind kind_of_trees, kind_of_ground;
 static void make_kinds(void)
 {
     kind_of_trees = tree_kind();
-    kind_of_ground = heap_kind_new(&(struct heap_layout){
-        .name = "ground",
-        .size = sizeof(struct ground),
-        .element_size = sizeof(void *),
-        .element_references = 1,
-        .count_offset = offsetof(struct ground, count),
-    });
+    kind_of_ground = HEAP_TABLE_KIND(ground);
 }
 
 static struct ground *plant(mutator *m)

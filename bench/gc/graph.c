@@ -29,13 +29,7 @@ static void make_kinds(void)
         .size = sizeof(struct vertex),
         .references = ((UINT64_C(1) << DEGREE) - 1) << offsetof(struct vertex, neighbours) / 8,
     });
-    table_kind = heap_kind_new(&(struct heap_layout){
-        .name = "table",
-        .size = sizeof(struct table),
-        .element_size = sizeof(void *),
-        .element_references = 1,
-        .count_offset = offsetof(struct table, count),
-    });
+    table_kind = HEAP_TABLE_KIND(table);
 }
 
 /* Where it refers to `neighbour`; to NULL: where there is room for one more. */

@@ -94,6 +94,16 @@ heap_kind heap_kind_new(const struct heap_layout *layout);
 
 #define HEAP_REFERENCE(type, member) ((uint64_t)1 << offsetof(type, member) / 8)
 
+/* Of a struct that has a `count` and ends in as many references. */
+#define HEAP_TABLE_KIND(type)                                                                                \
+    heap_kind_new(&(struct heap_layout){                                                                     \
+        .name = #type,                                                                                       \
+        .size = sizeof(struct type),                                                                         \
+        .element_size = sizeof(void *),                                                                      \
+        .element_references = 1,                                                                             \
+        .count_offset = offsetof(struct type, count),                                                        \
+    })
+
 /* ---- objects ---- */
 
 /*

@@ -37,13 +37,7 @@ static void make_kinds(void)
         .size = sizeof(struct message),
         .references = HEAP_REFERENCE(struct message, payload),
     });
-    window_kind = heap_kind_new(&(struct heap_layout){
-        .name = "window",
-        .size = sizeof(struct window),
-        .element_size = sizeof(void *),
-        .element_references = 1,
-        .count_offset = offsetof(struct window, count),
-    });
+    window_kind = HEAP_TABLE_KIND(window);
 }
 
 static struct window *window_new(mutator *m, size_t count)
