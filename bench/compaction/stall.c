@@ -12,6 +12,7 @@
 #include <sys/mman.h>
 #include <time.h>
 
+#include "../durations.h"
 #include "../process.h"
 #include "../workload.h"
 
@@ -67,18 +68,11 @@ static bool is_away(const void *object)
     return mincore((void *)page, PAGE_BYTES, &present) == 0 && !(present & 1);
 }
 
-static uint64_t now(void)
-{
-    struct timespec time;
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return (uint64_t)time.tv_sec * 1000000000 + (uint64_t)time.tv_nsec;
-}
-
 static uint64_t touch_timed(const unsigned char *object)
 {
-    uint64_t start = now();
+    uint64_t start = now_ns();
     unsigned char found = *(const volatile unsigned char *)object;
-    uint64_t spent = now() - start;
+    uint64_t spent = now_ns() - start;
     if (found != content(object)) {
         fprintf(stderr, "the object at %p is damaged\n", (const void *)object);
         exit(1);
@@ -86,52 +80,37 @@ static uint64_t touch_timed(const unsigned char *object)
     return spent;
 }
 
-static size_t touch_once(unsigned char **objects, size_t count, uint64_t *times, size_t wanted, long pause_us)
+/* Until `wanted` of them were touched in all. How many that were this time. */
+static size_t touch_once(unsigned char **objects, size_t count, struct durations *times, size_t wanted,
+                         long pause_us)
 {
     const struct timespec pause = {pause_us / 1000000, pause_us % 1000000 * 1000};
-    size_t touched = 0;
-    for (size_t i = 0; i < count && touched < wanted; i++) {
+    uint64_t before = times->total;
+    for (size_t i = 0; i < count && times->total < wanted; i++) {
         if (!is_away(objects[i]))
             continue;
-        times[touched++] = touch_timed(objects[i]);
+        durations_add(times, touch_timed(objects[i]));
         if (pause_us)
             nanosleep(&pause, NULL);
     }
-    return touched;
+    return times->total - before;
 }
 
 /* A library that sees pages come back in floods may bring back the rest: then all is packed again. */
-static size_t touch_packed(unsigned char **objects, size_t count, uint64_t *times, size_t wanted,
-                           long pause_us)
+static void touch_packed(unsigned char **objects, size_t count, struct durations *times, size_t wanted,
+                         long pause_us)
 {
-    size_t touched = 0, more = 1;
-    while (touched < wanted && more > 0) {
-        more =
-            pack_everything() ? touch_once(objects, count, times + touched, wanted - touched, pause_us) : 0;
-        touched += more;
-    }
-    return touched;
+    while (times->total < wanted && pack_everything() &&
+           touch_once(objects, count, times, wanted, pause_us) > 0)
+        ;
 }
 
-static int ascending(const void *one, const void *other)
+static void print_times(const struct durations *times)
 {
-    uint64_t a = *(const uint64_t *)one, b = *(const uint64_t *)other;
-    return (a > b) - (a < b);
-}
-
-/* The value that `share` of the sorted times do not exceed. */
-static unsigned long long quantile(const uint64_t *times, size_t count, double share)
-{
-    size_t rank = (size_t)((double)count * share);
-    return count ? times[rank < count ? rank : count - 1] : 0;
-}
-
-static void print_times(uint64_t *times, size_t count)
-{
-    qsort(times, count, sizeof *times, ascending);
-    printf("\"touches\": %zu, \"p50\": %llu, \"p99\": %llu, \"p999\": %llu, \"max\": %llu", count,
-           quantile(times, count, 0.5), quantile(times, count, 0.99), quantile(times, count, 0.999),
-           quantile(times, count, 1));
+    printf("\"touches\": %llu, \"p50\": %llu, \"p99\": %llu, \"p999\": %llu, \"max\": %llu",
+           (unsigned long long)times->total, (unsigned long long)durations_quantile(times, 0.5),
+           (unsigned long long)durations_quantile(times, 0.99),
+           (unsigned long long)durations_quantile(times, 0.999), (unsigned long long)times->max);
 }
 
 /* What the library says of the same: every page that was touched while away, by whomever. */
@@ -154,18 +133,17 @@ int main(int argc, char **argv)
     size_t wanted = argc > 2 ? strtoul(argv[2], NULL, 10) : 10000;
     size_t count = argc > 3 ? strtoul(argv[3], NULL, 10) : 1000000;
     unsigned char **objects = map(count * sizeof *objects);
-    uint64_t *times = map(wanted * sizeof *times);
+    static struct durations times;
     struct rng rng = rng_seed(1);
     process_check_allocator();
-    size_t left = objects && times ? make_sparse(objects, count, &rng) : 0;
+    size_t left = objects ? make_sparse(objects, count, &rng) : 0;
     if (left == 0) {
         fprintf(stderr, "no memory for %zu objects\n", count);
         return 1;
     }
-    memset(times, 0, wanted * sizeof *times);
-    size_t touched = touch_packed(objects, left, times, wanted, pause_us);
+    touch_packed(objects, left, &times, wanted, pause_us);
     printf("{");
-    print_times(times, touched);
+    print_times(&times);
     print_library();
     printf("}\n");
     return 0;

@@ -16,7 +16,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 
-#include "durations.h"
+#include "../durations.h"
 
 #ifndef HEAP_SINTER
 #define HEAP_SINTER 0

@@ -1,6 +1,6 @@
 /* Many durations in little room: 32 buckets a doubling, so that quantiles are right to 3 %. The largest is exact. */
-#ifndef BENCH_GC_DURATIONS_H
-#define BENCH_GC_DURATIONS_H
+#ifndef BENCH_DURATIONS_H
+#define BENCH_DURATIONS_H
 
 #include <stddef.h>
 #include <stdint.h>
