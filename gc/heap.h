@@ -85,8 +85,17 @@ enum plan {
  *
  *   NONE     nobody: nothing is to come.
  *   PENDING  -> CLAIMED  by the thread that will do it, a worker or the fault service.
- *   CLAIMED  -> DONE     by that thread, when the block is there and whoever waited was woken.
+ *   CLAIMED  -> DONE     by that thread, when all that there is of the block is there; then it wakes whoever waits.
  *   DONE     -> NONE     at the end of the cycle.
+ *
+ * Who touches what is not there waits in the kernel, and the service reads of it. Is the job PENDING, the service does it; is it
+ * CLAIMED, the service answers nothing; is it DONE or NONE, it answers with zeros: a hole was touched.
+ *
+ * Nobody is forgotten, because the one wake comes after the change to DONE. Whose fault was read while the job was CLAIMED was in
+ * the kernel's queue before the change, so the wake reaches them; they touch again, and find the page, or fault on a hole once
+ * more. Whose fault is read later finds the job DONE. A wake before the change, such as the kernel's own at the end of a move,
+ * does not do: who is woken by it and touches a hole is back in the queue while the job is still CLAIMED, and stays there until
+ * the registration ends with the cycle.
  */
 enum job { JOB_NONE, JOB_PENDING, JOB_CLAIMED, JOB_DONE };
 

@@ -234,7 +234,10 @@ static void look_into_any(struct marking *m, void *object)
 {
     switch (type_of(m->heap, object)->special) {
     case ORDINARY:
-        object_visit(m->heap, object, mark_edge, m);
+        if (m->heap->blocks[block_of(m->heap, object)].state == BLOCK_LARGE)
+            object_visit_large(m->heap, object, mark_edge, m);
+        else
+            object_visit(m->heap, object, mark_edge, m);
         break;
     case WEAK:
         note(m, &m->w->found.weak, object);
@@ -350,7 +353,7 @@ static void rescan_block(struct marking *m, uint32_t block)
     unsigned granule = 0;
     store_relaxed(&b->rescan, false);
     if (b->state == BLOCK_LARGE) {
-        object_visit(m->heap, address, mark_edge, m);
+        object_visit_large(m->heap, address, mark_edge, m);
         return;
     }
     bool fresh = b->fresh;

@@ -11,6 +11,8 @@
 
 enum {
     ROW = 16, /* blocks that a worker moves at a time: a thread that touches one waits for all */
+    ROW_PAGES = ROW * BLOCK_PAGES,
+    HOLES = 2, /* in a row, that are passed over rather than left out */
     PATIENCE = 64,
 };
 
@@ -56,18 +58,18 @@ void move_rewrite_staying(sinter_gc_heap *heap)
         if (heap->blocks[block].state == BLOCK_CLOSED)
             rewrite_objects(heap, block, block_home(heap, block));
         else
-            object_visit(heap, block_home(heap, block), rewrite, heap);
+            object_visit_large(heap, block_home(heap, block), rewrite, heap);
     }
 }
 
 /* ---- moving pages ---- */
 
-/* The kernel did not take this page, which is pinned perhaps: its contents go. A hole is one at the other side as well. */
+/* The kernel did not take this page, which is pinned perhaps: its contents go. */
 static void move_otherwise(sinter_gc_heap *heap, char *to, char *from, uint8_t result)
 {
     if (result == UFFD_OCCUPIED)
         fatal("internal error: there is a page at %p, where one is to come from %p", to, from);
-    for (int tries = 0; result != UFFD_DONE && result != UFFD_OCCUPIED && result != UFFD_HOLE; tries++) {
+    for (int tries = 0; result != UFFD_DONE && result != UFFD_OCCUPIED; tries++) {
         if (tries == PATIENCE)
             fatal("a page of the heap cannot be moved from %p to %p", from, to);
         uffd_copy(&heap->uffd, to, from, 1, UFFD_DONTWAKE, &result);
@@ -75,23 +77,34 @@ static void move_otherwise(sinter_gc_heap *heap, char *to, char *from, uint8_t r
     os_purge(from, PAGE_BYTES);
 }
 
-/* Whoever waits for them is woken when all are there. Returns whether there were no holes. */
-static bool move_pages(sinter_gc_heap *heap, char *to, char *from, size_t pages)
+/* At most a row. Nobody is woken: see done(). */
+static void move_pages(sinter_gc_heap *heap, char *to, char *from, size_t pages)
 {
-    uint8_t result[ROW * BLOCK_PAGES];
-    bool all = true;
-    for (size_t done = 0; done < pages; done += ARRAY_LEN(result)) {
-        size_t n = min_size(pages - done, ARRAY_LEN(result)), offset = done * PAGE_BYTES;
-        if (uffd_move(&heap->uffd, to + offset, from + offset, n, 0, result) == n)
-            continue;
-        for (size_t i = 0; i < n; i++) {
-            all &= result[i] != UFFD_HOLE;
-            if (result[i] != UFFD_DONE)
-                move_otherwise(heap, to + offset + i * PAGE_BYTES, from + offset + i * PAGE_BYTES, result[i]);
-        }
-        uffd_wake(&heap->uffd, to + offset, n * PAGE_BYTES);
+    uint8_t result[ROW_PAGES];
+    if (uffd_move(&heap->uffd, to, from, pages, UFFD_DONTWAKE | UFFD_ALLOW_HOLES, result) == pages)
+        return;
+    for (size_t i = 0; i < pages; i++) {
+        if (result[i] != UFFD_DONE)
+            move_otherwise(heap, to + i * PAGE_BYTES, from + i * PAGE_BYTES, result[i]);
     }
-    return all;
+}
+
+/* The end of what is moved by one call: a call costs as much as passing over a few holes. */
+static size_t end_of_call(const uint8_t *present, size_t page, size_t pages)
+{
+    size_t end = page;
+    for (; page < pages && page - end <= HOLES; page++)
+        end = present[page] ? page + 1 : end;
+    return end;
+}
+
+static void move_present(sinter_gc_heap *heap, char *to, char *from, size_t pages, const uint8_t *present)
+{
+    for (size_t page = 0, end; page < pages; page = end) {
+        end = present[page] ? end_of_call(present, page, pages) : page + 1;
+        if (present[page])
+            move_pages(heap, to + page * PAGE_BYTES, from + page * PAGE_BYTES, end - page);
+    }
 }
 
 /* ---- whole blocks ---- */
@@ -102,18 +115,30 @@ static bool claim(sinter_gc_heap *heap, uint32_t block)
     return atomic_compare_exchange_strong(&heap->blocks[block].job, &pending, JOB_CLAIMED);
 }
 
-static void done(sinter_gc_heap *heap, uint32_t block)
+/* Whoever waits for these blocks is woken. */
+static void done(sinter_gc_heap *heap, uint32_t first, uint32_t blocks)
 {
-    atomic_store(&heap->blocks[block].job, JOB_DONE);
+    for (uint32_t block = first; block < first + blocks; block++)
+        atomic_store(&heap->blocks[block].job, JOB_DONE);
+    if (heap->moving_served)
+        uffd_wake(&heap->uffd, block_at(heap, first, heap->to), (size_t)blocks * BLOCK_BYTES);
+}
+
+/* Which pages of these blocks are there; all, where the kernel cannot tell: it passes over the holes itself then. */
+static void look_for_pages(sinter_gc_heap *heap, uint32_t first, uint32_t blocks, uint8_t *present)
+{
+    size_t pages = (size_t)blocks * BLOCK_PAGES;
+    bool large = false;
+    for (uint32_t block = first; block < first + blocks; block++)
+        large |= heap->blocks[block].state != BLOCK_CLOSED;
+    if (!large || !uffd_present(&heap->uffd, block_at(heap, first, 1u - heap->to), pages, present))
+        memset(present, 1, pages);
 }
 
 /* The part of a large object that lies in this block. What was never touched is left so. */
-static void rewrite_part(sinter_gc_heap *heap, uint32_t block, char *address)
+static void rewrite_part(sinter_gc_heap *heap, uint32_t block, char *address, const uint8_t *present)
 {
     const struct block *b = &heap->blocks[block];
-    uint8_t present[BLOCK_PAGES];
-    if (!uffd_present(&heap->uffd, address, BLOCK_PAGES, present))
-        memset(present, 1, sizeof(present));
     char *object = address - (size_t)(block - first_of_run(heap, block)) * BLOCK_BYTES;
     for (size_t page = 0; page < BLOCK_PAGES; page++) {
         char *from = address + page * PAGE_BYTES;
@@ -122,35 +147,43 @@ static void rewrite_part(sinter_gc_heap *heap, uint32_t block, char *address)
     }
 }
 
-static void rewrite_whole(sinter_gc_heap *heap, uint32_t block, char *address)
+/* Blocks [first, first + n), at most a row; `rewritten`: their references are what they will be. */
+static void move_row(sinter_gc_heap *heap, uint32_t first, uint32_t n, bool rewritten)
 {
-    const struct block *b = &heap->blocks[block];
-    if (b->state == BLOCK_CLOSED)
-        rewrite_objects(heap, block, address);
-    else if (b->together)
-        b->layout->visit(address, rewrite, heap);
-    else
-        rewrite_part(heap, block, address);
+    uint8_t present[ROW_PAGES];
+    char *from = block_at(heap, first, 1u - heap->to);
+    look_for_pages(heap, first, n, present);
+    for (uint32_t i = 0; i < n && !rewritten; i++) {
+        if (heap->blocks[first + i].state == BLOCK_CLOSED)
+            rewrite_objects(heap, first + i, from + (size_t)i * BLOCK_BYTES);
+        else
+            rewrite_part(heap, first + i, from + (size_t)i * BLOCK_BYTES, present + (size_t)i * BLOCK_PAGES);
+    }
+    move_present(heap, block_at(heap, first, heap->to), from, (size_t)n * BLOCK_PAGES, present);
+    for (uint32_t block = first; block < first + n; block++)
+        heap->blocks[block].home = heap->to;
 }
 
-/* Blocks [first, first + n), which the caller has claimed. */
+/* All blocks of an object that only a callback can look into. */
+static uint32_t move_together(sinter_gc_heap *heap, uint32_t first)
+{
+    const struct block *b = &heap->blocks[first];
+    b->layout->visit(block_at(heap, first, 1u - heap->to), rewrite, heap);
+    for (uint32_t i = 0; i < b->length; i += ROW)
+        move_row(heap, first + i, (uint32_t)min_size(ROW, b->length - i), true);
+    return b->length;
+}
+
+/* Blocks [first, first + n), at most a row, which the caller has claimed. */
 static void move_whole(sinter_gc_heap *heap, uint32_t first, uint32_t n)
 {
-    unsigned to = heap->to;
-    for (uint32_t block = first; block < first + n; block++)
-        rewrite_whole(heap, block, block_at(heap, block, 1 - to));
-    uint32_t blocks = n;
-    if (n == 1 && heap->blocks[first].state == BLOCK_LARGE && heap->blocks[first].together)
-        blocks = heap->blocks[first].length;
-    char *target = block_at(heap, first, to);
-    bool all = move_pages(heap, target, block_at(heap, first, 1 - to), (size_t)blocks * BLOCK_PAGES);
-    for (uint32_t block = first; block < first + blocks; block++) {
-        heap->blocks[block].home = (uint8_t)to;
-        done(heap, block);
-    }
-    if (!all) /* who came upon a hole meanwhile was taken to wait for the block: they ask again */
-        uffd_wake(&heap->uffd, target, (size_t)blocks * BLOCK_BYTES);
-    add_relaxed(&heap->whole, (uint64_t)blocks * BLOCK_BYTES);
+    const struct block *b = &heap->blocks[first];
+    if (b->state == BLOCK_LARGE && b->together)
+        n = move_together(heap, first);
+    else
+        move_row(heap, first, n, false);
+    done(heap, first, n);
+    add_relaxed(&heap->whole, (uint64_t)n * BLOCK_BYTES);
 }
 
 /* ---- gathering ---- */
@@ -228,8 +261,8 @@ static void gather(sinter_gc_heap *heap, struct staging *staging, uint32_t block
     } else {
         fill(heap, block, to);
     }
-    done(heap, block);
     leave_sources(heap, block);
+    done(heap, block, 1); /* the last: the cycle may end now */
 }
 
 /* ---- the work ---- */

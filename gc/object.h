@@ -6,6 +6,8 @@
 
 #include "heap.h"
 
+#include <string.h>
+
 #define INLINE static inline __attribute__((always_inline))
 
 static inline size_t object_count(const struct sinter_gc_layout *layout, const void *object)
@@ -74,6 +76,33 @@ INLINE void object_visit(const sinter_gc_heap *heap, void *object, sinter_gc_edg
     else
         object_visit_part(layout, object_tail(layout, object), object, object, (const char *)UINTPTR_MAX,
                           edge, context);
+}
+
+/*
+ * The same with one that has blocks of its own. In pages that were never written to there are no references, and looking for
+ * them would have the kernel put pages of zeros there. By the threads that share the collector's descriptors.
+ */
+INLINE void object_visit_large(const sinter_gc_heap *heap, char *object, sinter_gc_edge edge, void *context)
+{
+    enum { PIECE = 256, FEW = 16 /* pages are looked into in less time than it takes to ask for them */ };
+    const struct sinter_gc_layout *layout = &type_of(heap, object)->layout;
+    size_t pages = (size_t)heap->blocks[block_of(heap, object)].length * BLOCK_PAGES;
+    if (layout->visit != NULL || layout->element_references == 0 || pages < FEW || heap->lack != UFFD_READY) {
+        object_visit(heap, object, edge, context);
+        return;
+    }
+    size_t count = object_tail(layout, object);
+    uint8_t present[PIECE];
+    for (size_t first = 0; first < pages; first += PIECE) {
+        size_t n = min_size(PIECE, pages - first);
+        char *from = object + first * PAGE_BYTES;
+        if (!uffd_present(&heap->uffd, from, n, present))
+            memset(present, 1, n);
+        for (size_t page = 0; page < n; page++, from += PAGE_BYTES) {
+            if (present[page])
+                object_visit_part(layout, count, object, from, from + PAGE_BYTES, edge, context);
+        }
+    }
 }
 
 static inline const struct quick_type *quick_type_of(const sinter_gc_heap *heap, const void *object)

@@ -29,7 +29,7 @@ struct workload {
 
 #define ON_ALL_HEAPS(X) X(gcbench) X(forest) X(binary_trees) X(lru) X(lists) X(graph) X(arrays) X(fragment)
 #if HEAP_SINTER
-#define WORKLOADS(X) ON_ALL_HEAPS(X) X(flip) X(dense)
+#define WORKLOADS(X) ON_ALL_HEAPS(X) X(flip) X(dense) X(sparse)
 #else
 #define WORKLOADS(X) ON_ALL_HEAPS(X)
 #endif
