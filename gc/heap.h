@@ -113,6 +113,7 @@ struct block {
     uint16_t used;       /* granules */
     uint16_t live;       /* granules that are marked */
     uint32_t length;
+    uint64_t done_at; /* ns; of the job */
     /* PLAN_SLIDE: the first `split` live granules go to block to[0], from granule `at` on, the others to to[1]. */
     uint32_t to[2];
     uint16_t at, split;

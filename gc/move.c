@@ -118,8 +118,11 @@ static bool claim(sinter_gc_heap *heap, uint32_t block)
 /* Whoever waits for these blocks is woken. */
 static void done(sinter_gc_heap *heap, uint32_t first, uint32_t blocks)
 {
-    for (uint32_t block = first; block < first + blocks; block++)
+    uint64_t now = os_now_ns();
+    for (uint32_t block = first; block < first + blocks; block++) {
+        heap->blocks[block].done_at = now;
         atomic_store(&heap->blocks[block].job, JOB_DONE);
+    }
     if (heap->moving_served)
         uffd_wake(&heap->uffd, block_at(heap, first, heap->to), (size_t)blocks * BLOCK_BYTES);
 }
@@ -321,15 +324,15 @@ void move_all(sinter_gc_heap *heap, unsigned workers)
     heap->first.count = 0;
 }
 
-bool move_wanted(sinter_gc_heap *heap, struct staging *staging, const char *address)
+uint32_t move_wanted(sinter_gc_heap *heap, struct staging *staging, const char *address)
 {
     uint32_t block = block_of(heap, address);
     if (block >= heap->planned)
-        return false;
+        return NO_BLOCK;
     if (heap->blocks[block].plan == PLAN_WHOLE && heap->blocks[block].together)
         block = first_of_run(heap, block);
     uint8_t job = atomic_load(&heap->blocks[block].job);
     if (job == JOB_PENDING)
         bring(heap, staging, block, 1);
-    return job == JOB_PENDING || job == JOB_CLAIMED;
+    return job == JOB_PENDING || job == JOB_CLAIMED ? block : (uint32_t)NO_BLOCK;
 }

@@ -21,10 +21,10 @@ void move_rewrite_staying(sinter_gc_heap *heap);
 void move_all(sinter_gc_heap *heap, unsigned workers);
 
 /*
- * For the fault service: somebody waits for this page of the to-window. Brings the block if nobody has begun to. False if
- * nothing is to come there.
+ * For the fault service: somebody waits for this page of the to-window. Brings the block if nobody has begun to. The block whose
+ * job it is then, NO_BLOCK if nothing is to come there.
  */
-bool move_wanted(sinter_gc_heap *heap, struct staging *staging, const char *address);
+uint32_t move_wanted(sinter_gc_heap *heap, struct staging *staging, const char *address);
 
 void staging_free(struct staging *staging);
 

@@ -5,12 +5,21 @@
 #include "faults.h"
 #include "move.h"
 #include "os.h"
+#include "space.h"
 
 #include <fcntl.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
+
+enum { WAITS = 64 };
+
+/* Of a thread, for a block that somebody else brings. */
+struct wait {
+    uint32_t block;
+    uint64_t since;
+};
 
 struct service {
     struct faults faults;
@@ -22,6 +31,8 @@ struct service {
     char *start; /* of what is served in this cycle */
     size_t size;
     struct staging staging;
+    struct wait waits[WAITS];
+    size_t waiting;
     struct histogram stalls;
     _Atomic uint64_t count, cpu_ns;
 };
@@ -48,13 +59,30 @@ static void answer_rest(struct service *s, char *address)
     uffd_zero(&s->heap->uffd, address, 1, &result);
 }
 
+/* A stall ends when the block is there; that the thread is woken then, and has to find a CPU, is not counted. */
+static void count_waits(struct service *s)
+{
+    for (size_t i = s->waiting; i-- > 0;) {
+        const struct block *b = &s->heap->blocks[s->waits[i].block];
+        if (atomic_load(&b->job) == JOB_CLAIMED)
+            continue;
+        histogram_add(&s->stalls, b->done_at - s->waits[i].since);
+        s->waits[i] = s->waits[--s->waiting];
+    }
+}
+
 static void serve(struct faults *faults, char *address, uint32_t thread, uint64_t since)
 {
     struct service *s = (struct service *)faults;
     (void)thread;
-    if (!move_wanted(s->heap, &s->staging, address))
+    uint32_t block = move_wanted(s->heap, &s->staging, address);
+    if (block != NO_BLOCK && s->waiting < WAITS)
+        s->waits[s->waiting++] = (struct wait){block, since};
+    else
+        histogram_add(&s->stalls, os_now_ns() - since);
+    if (block == NO_BLOCK)
         answer_rest(s, address);
-    histogram_add(&s->stalls, os_now_ns() - since);
+    count_waits(s);
     add_relaxed(&s->count, 1);
 }
 
@@ -147,6 +175,7 @@ void service_end(sinter_gc_heap *heap)
     struct service *s = heap->service;
     service_unregister(&heap->uffd, s->start, s->size);
     pthread_mutex_lock(&s->lock);
+    count_waits(s);
     pthread_mutex_unlock(&s->lock);
 }
 

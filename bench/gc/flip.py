@@ -84,6 +84,7 @@ def run(context):
         f"Objects of 64 to 2048 B, half of them with references. One thread has everything compacted {cycles} times, 20 ms "
         "apart, while another reads random objects and replaces every 16th. Flips, pauses and stalls are the library's "
         "own numbers, right to 9 %; its flip is what follows planning, and 'plan and flip' lasts from the end of marking "
-        "until threads go on; its stalls last until the service goes on, which may be after the thread that it woke. Touches "
+        "until threads go on; its stalls are counted from when the service wakes, or last knew that nobody waited, until the block is there, so neither "
+        "its own waking is in them nor that of the thread. Touches "
         "are what that thread measured, waiting for a CPU included; those that waited are those of more than 5 us. Utilisation is the share "
         "of the worst window that was not spent in steps of more than 5 us."], judge(runs, *sizes), data)

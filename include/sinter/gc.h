@@ -381,7 +381,7 @@ struct sinter_gc_stats {
     uint64_t faults;   /* touches of objects on the move */
     uint64_t pauses, pause_p50, pause_p99, pause_p999, pause_max;
     uint64_t flip_p50, flip_p99, flip_max;
-    /* Of those touches: until the service went on, which may be after the thread that it woke. */
+    /* Of those touches: from when the service saw that somebody waits until the object is there. The waking of either is not in it. */
     uint64_t stall_p50, stall_p99, stall_p999, stall_max;
     uint64_t mark_time, plan_time, flip_time, move_time; /* of all collections */
     uint64_t cpu;                                        /* of the collecting threads */
