@@ -1,6 +1,7 @@
 #include "arena.h"
 
 #include "conf.h"
+#include "layout.h"
 #include "lock.h"
 #include "os.h"
 
@@ -29,6 +30,13 @@ static struct {
     _Atomic bool plain[REGION_RUNS + 1]; /* zones that are to have none */
     struct region regions[REGION_COUNT];
 } arena = {.lock = LOCK_INITIALIZER(LOCK_ARENA)};
+
+static const struct layout_entry shapes[] LAYOUT_SHAPES = {
+    LAYOUT_TYPE(region),
+    LAYOUT_FIELD(region, committed),
+    LAYOUT_FIELD(region, limit),
+};
+static const struct layout_entry places[] LAYOUT_PLACES = {LAYOUT_VARIABLE(arena.regions)};
 
 uintptr_t arena_base CACHE_ALIGNED;
 char *arena_starts[REGION_COUNT];

@@ -5,6 +5,7 @@
 #include "control.h"
 #include "fatal.h"
 #include "huge.h"
+#include "layout.h"
 #include "lock.h"
 #include "os.h"
 #include "raw_thread.h"
@@ -40,6 +41,11 @@ static struct {
     int64_t engine_ms; /* when the engine wants its next step; ENGINE_DONE: not at all */
     int64_t attend_ms; /* when requests want a look; ATTEND_IDLE: when one comes */
 } thread = {.start_lock = LOCK_INITIALIZER(LOCK_BACKGROUND)};
+
+static const struct layout_entry places[] LAYOUT_PLACES = {
+    LAYOUT_VARIABLE(thread.raw.alive),
+    LAYOUT_VARIABLE(thread.raw.memory),
+};
 
 static struct {
     struct lock lock; /* held while anything is detached from its lists */

@@ -7,6 +7,7 @@
 #include "guard_report.h"
 #include "guard_signal.h"
 #include "guard_uffd.h"
+#include "layout.h"
 #include "lock.h"
 #include "os.h"
 #include "tcache_table.h"
@@ -42,6 +43,34 @@ static struct {
     _Atomic size_t live, live_bytes;
     _Atomic uint64_t guarded, unclosed;
 } guard = {.lock = LOCK_INITIALIZER(LOCK_GUARD)};
+
+static const struct layout_entry shapes[] LAYOUT_SHAPES = {
+    LAYOUT_CONSTANT(GUARD_INFO_BYTES),
+    LAYOUT_CONSTANT(GUARD_FRAMES),
+    LAYOUT_TYPE(guard_slot),
+    LAYOUT_FIELD(guard_slot, state),
+    LAYOUT_FIELD(guard_slot, start),
+    LAYOUT_FIELD(guard_slot, size),
+    LAYOUT_FIELD(guard_slot, allocated),
+    LAYOUT_FIELD(guard_slot, freed),
+    LAYOUT_TYPE(guard_event),
+    LAYOUT_FIELD(guard_event, ns),
+    LAYOUT_FIELD(guard_event, thread),
+    LAYOUT_FIELD(guard_event, stack.count),
+    LAYOUT_FIELD(guard_event, stack.frames),
+};
+
+static const struct layout_entry states[] LAYOUT_SHAPES = {
+#define X(name) LAYOUT_CONSTANT(GUARD_##name),
+    GUARD_STATES(X)
+#undef X
+};
+
+static const struct layout_entry places[] LAYOUT_PLACES = {
+    LAYOUT_VARIABLE(chunk_bits),
+    LAYOUT_VARIABLE(guard.chunks),
+    LAYOUT_VARIABLE(guard.quarantined),
+};
 
 uint32_t guard_rate;
 

@@ -24,7 +24,13 @@
  *   CLOSING      the freeing thread's alone. QUARANTINED once the pages are closed.
  *   QUARANTINED  closed, in the queue. UNUSED, with the lock held, when it is the oldest and the queue is too long.
  */
-enum guard_state { GUARD_UNUSED, GUARD_OPENING, GUARD_LIVE, GUARD_CLOSING, GUARD_QUARANTINED };
+#define GUARD_STATES(X) X(UNUSED) X(OPENING) X(LIVE) X(CLOSING) X(QUARANTINED)
+
+enum guard_state {
+#define X(name) GUARD_##name,
+    GUARD_STATES(X)
+#undef X
+};
 
 /* An allocation or a free. */
 struct guard_event {

@@ -2,6 +2,7 @@
 
 #include "arena.h"
 #include "decay.h"
+#include "layout.h"
 #include "lock.h"
 #include "os.h"
 
@@ -33,6 +34,17 @@ static struct {
     size_t live, live_bytes;
     uint64_t clock;
 } huge CACHE_ALIGNED = {.lock = LOCK_INITIALIZER(LOCK_HUGE)};
+
+static const struct layout_entry shapes[] LAYOUT_SHAPES = {
+    LAYOUT_TYPE(mapping),
+    LAYOUT_FIELD(mapping, start),
+    LAYOUT_FIELD(mapping, bytes),
+    LAYOUT_FIELD(mapping, kept),
+};
+static const struct layout_entry places[] LAYOUT_PLACES = {
+    LAYOUT_VARIABLE(huge.table),
+    LAYOUT_VARIABLE(huge.size),
+};
 
 static size_t home_of(uintptr_t start)
 {

@@ -1,5 +1,6 @@
 #include "meta.h"
 
+#include "layout.h"
 #include "lock.h"
 #include "os.h"
 
@@ -21,6 +22,15 @@ static struct {
     char *piece, *piece_end; /* what is left of the last piece of memory from the system */
     size_t bytes;
 } meta = {.lock = LOCK_INITIALIZER(LOCK_META)};
+
+static const struct layout_entry places[] LAYOUT_PLACES = {
+    LAYOUT_VARIABLE(meta.lists),
+    LAYOUT_VARIABLE(meta.bytes),
+};
+static const struct layout_entry shapes[] LAYOUT_SHAPES = {
+    {"META_LEAST_BITS", LEAST_BITS, 0},
+    LAYOUT_FIELD(free_block, next),
+};
 
 static unsigned kind_of(size_t bytes)
 {

@@ -1,10 +1,13 @@
 #include "raw_thread.h"
 
+#include "layout.h"
 #include "os.h"
 
 #include <sched.h>
 
 enum { STACK_BYTES = 64 * 1024, TLS_BYTES = 16 * 1024 };
+
+static const struct layout_entry shapes[] LAYOUT_SHAPES = {{"RAW_THREAD_BYTES", STACK_BYTES + TLS_BYTES, 0}};
 
 /*
  * Code of ours that runs in such a thread uses no thread-local variable outside of debug builds; but the compiler may

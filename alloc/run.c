@@ -2,6 +2,7 @@
 
 #include "decay.h"
 #include "fatal.h"
+#include "layout.h"
 #include "lock.h"
 
 #include <string.h>
@@ -49,6 +50,20 @@ static struct {
     uint32_t lists[LISTS];
     uint64_t nonempty[LIST_WORDS];
 } zone CACHE_ALIGNED = {.lock = LOCK_INITIALIZER(LOCK_RUN), .frontier = 1};
+
+static const struct layout_entry shapes[] LAYOUT_SHAPES = {
+    LAYOUT_TYPE(run),
+    LAYOUT_FIELD(run, pages),
+    LAYOUT_FIELD(run, state),
+};
+
+static const struct layout_entry states[] LAYOUT_SHAPES = {
+#define X(name) LAYOUT_CONSTANT(RUN_##name),
+    RUN_STATES(X)
+#undef X
+};
+
+static const struct layout_entry run_places[] LAYOUT_PLACES = {LAYOUT_VARIABLE(zone.frontier)};
 
 static struct run *info(uint32_t page)
 {

@@ -1,6 +1,7 @@
 #include "span_pool.h"
 
 #include "decay.h"
+#include "layout.h"
 #include "lock.h"
 #include "span_table.h"
 
@@ -11,6 +12,8 @@ static struct {
     uint32_t clean;
     size_t dirty_spans;
 } pool CACHE_ALIGNED = {.lock = LOCK_INITIALIZER(LOCK_SPAN_POOL), .frontier = 1};
+
+static const struct layout_entry places[] LAYOUT_PLACES = {LAYOUT_VARIABLE(pool.frontier)};
 
 static void dirty_unlink(uint32_t span)
 {

@@ -1,9 +1,12 @@
 #include "doorbell.h"
 
+#include "layout.h"
 #include "lock.h"
 #include "os.h"
 
 static struct lock locks[BELL_PAGES];
+
+static const struct layout_entry places[] LAYOUT_PLACES = {LAYOUT_VARIABLE(locks[BELL_RESTORE].state)};
 
 /* Makes the page absent, whatever mlockall(2) has done. */
 static void clear(enum bell bell)

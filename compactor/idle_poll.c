@@ -1,6 +1,7 @@
 #include "idle_poll.h"
 
 #include "fmt.h"
+#include "layout.h"
 #include "os.h"
 #include "raw_thread.h"
 
@@ -23,6 +24,8 @@ static struct {
     _Atomic int awake; /* futex of its sleep */
     _Atomic uint64_t until, cpu_ns;
 } idle_poll = {.cpu = -1};
+
+static const struct layout_entry places[] LAYOUT_PLACES = {LAYOUT_VARIABLE(idle_poll.helper.memory)};
 
 /* The CPU on which the thread ran last, -1 if that cannot be told. */
 static int cpu_of(uint32_t thread)

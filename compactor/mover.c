@@ -9,6 +9,7 @@
 #include "family.h"
 #include "heap.h"
 #include "idle_poll.h"
+#include "layout.h"
 #include "os.h"
 #include "pages.h"
 #include "passes.h"
@@ -221,8 +222,10 @@ static void sleep_polling(int64_t ms)
     for (size_t i = 0; i < born; i++)
         fds[n++] = (struct pollfd){.fd = children[i], .events = POLLIN};
     struct timespec time = {.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000};
+    store_relaxed(&mover.resting, true);
     if (os_syscall(SYS_ppoll, (long)fds, (long)n, (long)&time, 0, 0, 0) == -EINVAL)
         os_sleep(ms > 0); /* more than RLIMIT_NOFILE, which may have become 0 */
+    store_relaxed(&mover.resting, false);
     if (fds[1].revents & POLLPRI)
         policy_pressure(os_now_ms());
 }
@@ -365,6 +368,27 @@ static const char *lack(void)
 {
     return mover_state() == UNAVAILABLE ? uffd_lack_text(mover.lack) : NULL;
 }
+
+/* ---- for a debugger ---- */
+
+/*
+ * A debugger that has stopped all threads calls this on the mover's, if that is resting and nothing is frozen: sinter_restore()
+ * without any other thread having to run, whatever locks they hold. Returns how many pages are still away.
+ */
+static size_t restore_resting(void)
+{
+    policy_hold();
+    bulk_want_all();
+    while (bulk_step())
+        ;
+    return pages_away();
+}
+
+static const struct layout_entry places[] LAYOUT_PLACES = {
+    LAYOUT_VARIABLE(mover.resting),
+    LAYOUT_VARIABLE(family_frozen),
+    LAYOUT_FUNCTION(restore_resting),
+};
 
 static const struct background_engine engine = {
     .step = step,

@@ -26,11 +26,12 @@ extern HIDDEN struct mover {
     _Atomic int state; /* a futex */
     _Atomic bool wanted;
     enum uffd_lack lack;
-    long process;       /* whose mover this is */
-    bool reports_forks; /* children are served */
-    int pressure;       /* descriptor of the pressure stall trigger, -1: none */
-    bool recall;        /* asked for here: everything is to come back */
-    bool restoring;     /* everything is on its way back */
+    long process;         /* whose mover this is */
+    bool reports_forks;   /* children are served */
+    int pressure;         /* descriptor of the pressure stall trigger, -1: none */
+    bool recall;          /* asked for here: everything is to come back */
+    bool restoring;       /* everything is on its way back */
+    _Atomic bool resting; /* in its sleep, holding nothing: what a debugger may do then, see mover.c */
 } mover;
 
 static inline enum mover_state mover_state(void)

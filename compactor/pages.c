@@ -1,9 +1,28 @@
 #include "pages.h"
 
+#include "layout.h"
+
 #include <string.h>
 
 uint32_t pages_limit;
 _Atomic size_t pages_aside, pages_packed;
+
+static const struct layout_entry shapes[] LAYOUT_SHAPES = {
+    LAYOUT_TYPE(page),        LAYOUT_FIELD(page, record), LAYOUT_FIELD(page, state),
+    LAYOUT_FIELD(page, heat), LAYOUT_TYPE(chunk),         LAYOUT_FIELD(chunk, shadow),
+};
+
+static const struct layout_entry states[] LAYOUT_SHAPES = {
+#define X(name) LAYOUT_CONSTANT(PAGE_##name),
+    PAGE_STATES(X)
+#undef X
+};
+
+static const struct layout_entry places[] LAYOUT_PLACES = {
+    LAYOUT_VARIABLE(pages_limit),
+    LAYOUT_VARIABLE(pages_aside),
+    LAYOUT_VARIABLE(pages_packed),
+};
 
 bool pages_cover(uint32_t limit)
 {

@@ -1,6 +1,7 @@
 #include "store.h"
 
 #include "arena.h"
+#include "layout.h"
 #include "os.h"
 
 #include <string.h>
@@ -27,6 +28,16 @@ static struct {
     _Atomic size_t segments, dead; /* in use; bytes in them that are of no use any more */
     uint64_t idle[SEGMENTS_MAX / 64];
 } store;
+
+static const struct layout_entry shapes[] LAYOUT_SHAPES = {
+    {"STORE_SEGMENT_BYTES", SEGMENT_BYTES, 0},
+    {"STORE_UNIT", UNIT, 0},
+    LAYOUT_FIELD(store_record, page),
+    LAYOUT_FIELD(store_record, bytes),
+    LAYOUT_FIELD(store_record, bin),
+    {"store_record.contents", offsetof(struct store_record, contents), 0},
+};
+static const struct layout_entry places[] LAYOUT_PLACES = {LAYOUT_VARIABLE(store.segments)};
 
 static struct segment *segment_at(uint32_t segment)
 {
