@@ -119,6 +119,7 @@ void takeover_child(void)
     idle_poll_forget();
     mover.pressure = -1;
     mover.restoring = mover.recall = false;
+    store_relaxed(&mover.resting, false); /* the parent's may have been */
     passes_forget();
     doorbell_forget();
     if (inherited != ACTIVE)
