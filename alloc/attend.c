@@ -97,7 +97,7 @@ int64_t attend_step(uint64_t now)
         return until;
     if (attend.busy)
         answer_if_done(background_progress());
-    else if (control_take(&request))
+    else if (control_take(&request, now, now < attend.attentive_until))
         attend_to(&request);
     report_unasked(now);
     return attend.busy || now < attend.attentive_until ? LOOK_MS : ATTEND_IDLE;

@@ -18,7 +18,7 @@
 
 enum {
     MAKE_AFTER_MS = 250, /* children that only call execve(2) are gone by then */
-    LOOK_MS = 100,       /* between looks whether the file has been cut off */
+    LOOK_MS = 10,        /* between looks for a request, if nobody is known to ask */
     EXIT_MS = 200,       /* what the end of a process may take longer at most */
 };
 
@@ -124,14 +124,11 @@ static struct control_page *usable(void)
     struct control_page *p = page();
     if (p == NULL || control.lost)
         return NULL;
-    uint64_t now = os_now_ms();
-    if (now >= control.looked_at + LOOK_MS) {
-        control.looked_at = now;
-        control.lost = !has_memory((char *)p, CONTROL_WINDOW);
-        if (control.lost)
-            store_relaxed(&control.state, NOT_AVAILABLE);
-    }
-    return control.lost ? NULL : p;
+    control.lost = !has_memory((char *)p, CONTROL_WINDOW);
+    if (!control.lost)
+        return p;
+    store_relaxed(&control.state, NOT_AVAILABLE);
+    return NULL;
 }
 
 bool control_is_usable(void)
@@ -139,11 +136,14 @@ bool control_is_usable(void)
     return usable() != NULL;
 }
 
-bool control_take(struct control_request *request)
+bool control_take(struct control_request *request, uint64_t now, bool expected)
 {
-    struct control_page *p = usable();
+    struct control_page *p;
     uint32_t number;
-    if (p == NULL || (number = atomic_load(&p->request)) == control.answered)
+    if (!expected && now < control.looked_at + LOOK_MS)
+        return false;
+    control.looked_at = now;
+    if ((p = usable()) == NULL || (number = atomic_load(&p->request)) == control.answered)
         return false;
     control.taken = number;
     request->command = (enum control_command)p->command;
@@ -191,14 +191,21 @@ void control_report(bool classes)
 
 /* ---- sleeping, and waking ---- */
 
+static bool has_request(const struct control_page *p)
+{
+    bool has = atomic_load(&p->request) != control.answered;
+    if (has)
+        control.looked_at = 0;
+    return has;
+}
+
 bool control_sleep(_Atomic int *woken, int64_t ms)
 {
     struct control_page *p = usable();
     if (p == NULL)
         return false;
     int bell = atomic_load(&p->bell);
-    bool called = atomic_load(woken) != 0 || atomic_load(&p->request) != control.answered;
-    if (!called && atomic_load(&control.leaving) != 1)
+    if (atomic_load(woken) == 0 && atomic_load(&control.leaving) != 1 && !has_request(p))
         os_futex_wait_shared(&p->bell, bell, ms);
     if (atomic_load(&control.leaving) == 1)
         control_remove();
@@ -207,7 +214,12 @@ bool control_sleep(_Atomic int *woken, int64_t ms)
 
 bool control_wake(void)
 {
-    return control_is_here() && os_futex_add_shared(&page()->bell) >= 0;
+    if (!control_is_here())
+        return false;
+    bool there = os_futex_add_shared(&page()->bell) >= 0;
+    if (!there)
+        store_relaxed(&control.state, NOT_AVAILABLE);
+    return there;
 }
 
 /* ---- the end ---- */

@@ -35,8 +35,8 @@ struct control_request {
     char text[CONTROL_TEXT]; /* ends in NUL */
 };
 
-/* Takes the request that has come. False if there is none. */
-bool control_take(struct control_request *request);
+/* Takes the request that has come. False if there is none. It does not look each time, unless one is expected. */
+bool control_take(struct control_request *request, uint64_t now, bool expected);
 
 /* Is there a page that may be touched? */
 bool control_is_usable(void);
