@@ -3,6 +3,7 @@
 #include "background.h"
 #include "conf.h"
 #include "control.h"
+#include "map.h"
 #include "os.h"
 
 #include <errno.h>
@@ -55,6 +56,14 @@ static int option_set(const struct control_request *request)
     return key < sizeof(request->text) ? conf_set_text(request->text, request->text + key) : EINVAL;
 }
 
+static void map(const struct control_request *request)
+{
+    enum { ROOM = CONTROL_BYTES - CONTROL_WINDOW };
+    char *window = control_window(ROOM);
+    size_t length = window != NULL ? map_read(request->argument, (struct map_part *)(void *)window, ROOM) : 0;
+    answer(window == NULL ? ENOSPC : length == 0 ? EINVAL : 0, length);
+}
+
 static void attend_to(const struct control_request *request)
 {
     switch (request->command) {
@@ -73,6 +82,9 @@ static void attend_to(const struct control_request *request)
         return;
     case CONTROL_OPTION_SET:
         answer(option_set(request), 0);
+        return;
+    case CONTROL_MAP:
+        map(request);
         return;
     default:
         answer(ENOSYS, 0);

@@ -80,7 +80,7 @@ bool background_is_alive(void)
 
 /* ---- the work ---- */
 
-static void breathe(void)
+void background_breathe(void)
 {
     if (engine != NULL && background_is_caller())
         engine->breathe();
@@ -94,7 +94,7 @@ static size_t purge_from(size_t (*purge)(size_t), size_t most)
     size_t done = 0, n;
     while (done < most && (n = purge(min_size(most - done, PIECE_PAGES))) > 0) {
         done += n;
-        breathe();
+        background_breathe();
     }
     if (done > 0) {
         add_relaxed(&maintain.purged_pages, done);
@@ -141,7 +141,7 @@ static bool drain_step_locked(uint64_t now)
 
 static size_t sweep_locked(bool all)
 {
-    size_t waiting, done = span_sweep(all, &waiting, breathe);
+    size_t waiting, done = span_sweep(all, &waiting, background_breathe);
     add_relaxed(&maintain.purged_pages, done);
     return done + waiting;
 }
@@ -216,6 +216,11 @@ int background_begin_restore(void)
 int background_progress(void)
 {
     return engine->progress();
+}
+
+uint8_t background_page_state(uint32_t page)
+{
+    return engine->page_state(page);
 }
 
 const char *background_engine_stats(struct sinter_stats *stats)

@@ -32,6 +32,8 @@ struct background_engine {
     int (*begin_compact)(void);
     int (*begin_restore)(void);
     int (*progress)(void);
+    /* Where a page of a span is that is not here: MAP_ASIDE or MAP_PACKED. */
+    uint8_t (*page_state)(uint32_t page);
 
     /* On any thread: */
     int (*compact)(
@@ -82,6 +84,12 @@ int background_restore(void);
 int background_begin_compact(void);
 int background_begin_restore(void);
 int background_progress(void);
+
+/* On the thread, between pieces of work that take some hundred microseconds: faults are answered. */
+void background_breathe(void);
+
+/* On the thread: where a page of a span is that is not here; see map.h. */
+uint8_t background_page_state(uint32_t page);
 
 /* Adds the engine's part. Returns why it cannot work here, NULL if it can. */
 const char *background_engine_stats(struct sinter_stats *stats);

@@ -561,6 +561,37 @@ void run_stats(struct run_stats *stats)
     lock_give(&zone.lock);
 }
 
+/* The run that the page, below the frontier, is in. */
+static uint32_t start_of_run_locked(uint32_t page)
+{
+    while (page > 1 && (state_of(page) == RUN_NONE || state_of(page) == RUN_TAIL))
+        page--;
+    return page;
+}
+
+static struct map_page map_page_of(enum run_state state, uint32_t page)
+{
+    if (state == RUN_LIVE)
+        return (struct map_page){MAP_LARGE, UINT8_MAX};
+    return (struct map_page){page_is_dirty(page) ? MAP_DIRTY : MAP_RETURNED, 0};
+}
+
+void run_map(size_t first, size_t count, struct map_page *pages)
+{
+    lock_take(&zone.lock);
+    size_t end = min_size(first + count, zone.frontier), at = max_size(first, 1);
+    for (uint32_t run = at < end ? start_of_run_locked((uint32_t)at) : 0; at < end; run = (uint32_t)at) {
+        size_t run_end = min_size((size_t)run + max_size(pages_at(run), 1), end);
+        for (; at < run_end; at++)
+            pages[at - first] = map_page_of(state_of(run), (uint32_t)at);
+    }
+    lock_give(&zone.lock);
+    for (size_t i = 0; i < count; i++) {
+        if (first + i == 0 || first + i >= end)
+            pages[i] = (struct map_page){MAP_UNUSED, 0};
+    }
+}
+
 void run_check(void)
 {
     lock_take(&zone.lock);

@@ -6,6 +6,7 @@
 
 #include "arena.h"
 #include "base.h"
+#include "map.h"
 
 /* Larger blocks get a mapping of their own. */
 #define RUN_MAX (128 * MiB)
@@ -58,6 +59,9 @@ struct run_stats {
 };
 
 void run_stats(struct run_stats *stats);
+
+/* What the pages from `first` on are, all of them in the zone; see map.h. The maintain lock is held. */
+void run_map(size_t first, size_t count, struct map_page *pages);
 
 /* With --enable-debug: walks everything and dies if an invariant is broken. */
 void run_check(void);

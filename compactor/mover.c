@@ -10,6 +10,7 @@
 #include "heap.h"
 #include "idle_poll.h"
 #include "layout.h"
+#include "map.h"
 #include "os.h"
 #include "pages.h"
 #include "passes.h"
@@ -305,6 +306,11 @@ static int progress(void)
     return compact ? ENOTSUP : 0;
 }
 
+static uint8_t page_state(uint32_t page)
+{
+    return page < pages_limit && page_info(page)->state == PAGE_PACKED ? MAP_PACKED : MAP_ASIDE;
+}
+
 /* ---- what others ask for ---- */
 
 /* Has the mover start if it has not yet. */
@@ -397,6 +403,7 @@ static const struct background_engine engine = {
     .begin_compact = begin_compact,
     .begin_restore = begin_restore,
     .progress = progress,
+    .page_state = page_state,
     .compact = compact,
     .restore = restore,
     .stats = stats,

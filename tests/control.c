@@ -10,6 +10,7 @@
  *   wait        waits for a line of input
  *   busy        frees and allocates until there is input
  *   more        frees what a thread that sleeps has to be woken for
+ *   large       keeps some large blocks
  *   close       closes all descriptors but the first three
  *   chroot=DIR  changes the root directory, and the user
  *   filter      forbids itself, on pain of death, to open and to remove files
@@ -176,6 +177,15 @@ static void more(void)
     }
 }
 
+static void large(void)
+{
+    for (size_t i = 0; i < 40; i++) {
+        char *block = memset(malloc(100000 + i * 5000), 1, 100000);
+        if (i % 3 == 0)
+            free(block);
+    }
+}
+
 static void change_root(const char *directory)
 {
     REQUIRE(chroot(directory) == 0 && chdir("/") == 0);
@@ -238,9 +248,9 @@ static bool plain_word(const char *word)
     static const struct {
         const char *word;
         void (*function)(void);
-    } words[] = {{"page", wait_page},    {"none", wait_none},   {"lost", wait_lost}, {"parked", wait_parked},
-                 {"say", say},           {"wait", wait_input},  {"busy", busy},      {"more", more},
-                 {"filter", set_filter}, {"fsize", limit_files}};
+    } words[] = {{"page", wait_page}, {"none", wait_none},    {"lost", wait_lost},   {"parked", wait_parked},
+                 {"say", say},        {"wait", wait_input},   {"busy", busy},        {"more", more},
+                 {"large", large},    {"filter", set_filter}, {"fsize", limit_files}};
     for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) {
         if (strcmp(words[i].word, word) == 0) {
             words[i].function();

@@ -115,6 +115,24 @@ options() {
   end
 }
 
+# The map counts one by one what the figures say.
+pages() { ask map "$process" | awk -v state="$1" '$1 == state { sum += $3 } END { print 4096 * sum }'; }
+map_agrees() {
+  SINTER_CONF=decay:1000s,cache_idle:10,compact_least:1g begin page large say wait || return 1
+  [ "$(pages dirty)" = "$(figure dirty)" ] && [ "$(pages dirty)" -gt 0 ] || return 1
+  [ "$(pages large)" = $(($(figure active) - $(figure spans) * 65536)) ] && [ "$(pages large)" -gt 0 ] || return 1
+  [ $(($(pages small) + $(pages empty))) = $(($(figure spans) * 65536)) ] && [ "$(pages small)" -gt 0 ] || return 1
+  if ask compact "$process" >"$scratch/said" 2>&1; then
+    [ "$(pages packed)" = "$(figure packed)" ] && [ "$(pages packed)" -gt 1000000 ] || return 1
+  fi
+  [ "$(pages dirty)" = 0 ] && [ "$(pages returned)" -gt 0 ] && end
+}
+
+map_guarded() {
+  SINTER_CONF=$quick,guard:sample=100 begin page say wait || return 1
+  [ "$(pages guarded)" -gt 0 ] && [ "$(pages closed)" -gt "$(pages guarded)" ] && end
+}
+
 parked() {
   begin page parked say wait || return 1
   [ "$(figure background)" = 0 ] && [ "$(figure allocated)" -gt 1000000 ] || return 1
@@ -292,6 +310,8 @@ step "compact and restore, thread parked" packs "$quick" parked
 step "compact and restore, thread packing" packs "$packing"
 step "compact:off" no_packing
 step "options" options
+step "map" map_agrees
+step "map, guarded" map_guarded
 step "parked" parked
 step "a parked thread is woken by work" woken_by_work
 step "a stopped process" stopped

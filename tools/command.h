@@ -16,7 +16,8 @@
     X(stat, "print what the allocator of a process holds and does")                                          \
     X(compact, "have a process give back all memory that it can")                                            \
     X(restore, "have a process bring every packed page back")                                                \
-    X(option, "print or change options of a process")
+    X(option, "print or change options of a process")                                                        \
+    X(map, "print what the pages of a process's heap are used for")
 
 #define X(name, summary) int command_##name(int argc, char **argv);
 COMMAND_TABLE(X)
