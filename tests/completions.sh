@@ -11,7 +11,7 @@ bash_completes() {
     compopt() { :; }
     COMP_WORDS=("${@:2}") COMP_CWORD=$(($# - 2))
     _sinter sinter
-    printf " %s " "${COMPREPLY[@]}"' - "$completions/sinter.bash" "${words[@]}")
+    printf " %s " "${COMPREPLY[@]}"' - "$completions/bash/sinter" "${words[@]}")
   for word in $expected; do
     [[ $replies == *" $word "* ]] || { echo "'${words[*]}' gave: $replies"; return 1; }
   done
@@ -28,7 +28,7 @@ zsh_completes() {
     _normal() { print -r -- normal $words; }
     _command_names() { print commands; }
     words=("${@:2}") CURRENT=$(($# - 1))
-    . "$1"' - "$completions/_sinter" "${@:1:$#-1}" | tr '\n' ' ')
+    . "$1"' - "$completions/zsh/_sinter" "${@:1:$#-1}" | tr '\n' ' ')
   for word in $expected; do
     [[ " $replies " == *" $word"[:\ ]* ]] || { echo "'${*:1:$#-1}' gave: $replies"; return 1; }
   done
@@ -38,7 +38,7 @@ step "bash: commands" bash_completes sinter r "run report"
 step "bash: options" bash_completes sinter report --r "--rounds= --ready="
 step "bash: the program" bash_completes sinter run tru "true"
 step "bash: the program behind --" bash_completes sinter report --rounds 2 -- tru "true"
-step "bash: the program's arguments" bash_completes sinter run ls "$completions/sin" "$completions/sinter.bash"
+step "bash: the program's arguments" bash_completes sinter run ls "$completions/bash/sin" "$completions/bash/sinter"
 LD_PRELOAD=$SINTER_LIB sleep 60 &
 trap 'kill "$!"' EXIT
 for ((i = 0; i < 200; i++)); do
