@@ -377,6 +377,21 @@ static const char *lack(void)
 
 /* ---- for a debugger ---- */
 
+/* Has pages of the chunk that have nothing read as zeros also by ptrace(2), which gets an error where it would have to wait. */
+static void fill_holes(uint32_t chunk)
+{
+    uint8_t here[CHUNK_PAGES], result[CHUNK_PAGES];
+    char *start = page_address(chunk * CHUNK_PAGES);
+    if (!uffd_present(&service_uffd, start, CHUNK_PAGES, here))
+        return;
+    for (uint32_t from = 0, to; from < CHUNK_PAGES; from = to) {
+        for (to = from + 1; to < CHUNK_PAGES && here[to] == here[from]; to++)
+            ;
+        if (!here[from])
+            uffd_zero(&service_uffd, start + from * PAGE_BYTES, to - from, result);
+    }
+}
+
 /*
  * A debugger that has stopped all threads calls this on the mover's, if that is resting and nothing is frozen: sinter_restore()
  * without any other thread having to run, whatever locks they hold. Returns how many pages are still away.
@@ -387,6 +402,8 @@ static size_t restore_resting(void)
     bulk_want_all();
     while (bulk_step())
         ;
+    for (uint32_t chunk = 0; chunk < pages_chunks() && pages_away() == 0; chunk++)
+        fill_holes(chunk);
     return pages_away();
 }
 

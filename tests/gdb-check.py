@@ -188,11 +188,18 @@ def check_packed():
     contains(sinter("restore"), "no page is away")
     contains(sinter("page sparse[0]"), ": resident")
     check_contents(raw)
+    check_dump_of_restored()
     check_inside()
     sinter("auto-restore on")
     go_on()
     equal("stops so far", value("stops"), 2)
     check_contents(raw)
+
+
+def check_dump_of_restored():
+    """gdb can read the whole zone, and so can write it to a core dump: also pages that never had anything."""
+    low, high = re.search(r"zone of spans +(0x[0-9a-f]+) - (0x[0-9a-f]+)", sinter("heap")).groups()
+    raw(int(low, 16), int(high, 16) - int(low, 16))
 
 
 def check_inside():

@@ -186,14 +186,14 @@ def restore():
     if not process.is_live():
         raise Trouble("only a live process can bring pages back; see 'help sinter fill-core' for a core dump")
     count = away(layout)
-    if count == 0:
-        return 0, ""
     mover = mover_thread(layout)
+    rests = layout.value("mover.resting")
+    if count == 0 and (mover is None or not rests):
+        return 0, ""
     if mover is None:
         raise Trouble(f"{count} pages are away, and the thread that would bring them back is not there")
     if layout.value("family_frozen"):
         raise Trouble(f"{count} pages are away, and a fork is under way: 'continue' a little, then 'sinter restore'")
-    rests = layout.value("mover.resting")
     with selection_kept():
         try:
             by_mover(layout, mover) if rests else by_program(layout, mover)
