@@ -18,6 +18,7 @@ from .memory import Trouble
 
 TIMEOUT = 20  # seconds
 TRIES = 5
+SETTLE = 20000  # microseconds
 UNSAFE = ("fork", "vfork", "_Fork", "__run_fork_handlers", "__run_prefork_handlers")
 
 
@@ -89,12 +90,12 @@ def is_called(thread):
     return frame is not None
 
 
-def call(function):
-    """Calls a function without arguments in the selected thread; if it does not return in time, takes the call back."""
+def call(function, argument=0):
+    """Calls a function with one argument, or none, in the selected thread; if it does not return in time, takes the call back."""
     thread = gdb.selected_thread()
     with parameters(unwindonsignal="on"), time_limit(TIMEOUT):
         try:
-            gdb.parse_and_eval(f"((long (*)(void)) {function:#x})()")
+            gdb.parse_and_eval(f"((long (*)(long)) {function:#x})({argument})")
         except gdb.error:
             # Another thread may have reported a stop meanwhile; the call goes on then.
             for _ in range(TRIES):
@@ -166,7 +167,9 @@ def by_program(layout, mover):
         if thread != mover and not thread.is_exited() and is_outside(thread, library):
             thread.switch()
             with parameters(scheduler_locking="off"), breakpoints_off(), lock_free_again(layout):
-                return call(function)
+                call(function)
+                call(int(gdb.parse_and_eval("(unsigned long) &usleep")), SETTLE)  # until the mover rests
+                return
     raise Trouble(
         "every thread that could call sinter_restore() is inside the allocator or in a fork; "
         "'finish' until one is out of it, then 'sinter restore'"
@@ -196,7 +199,11 @@ def restore():
         raise Trouble(f"{count} pages are away, and a fork is under way: 'continue' a little, then 'sinter restore'")
     with selection_kept():
         try:
-            by_mover(layout, mover) if rests else by_program(layout, mover)
+            for _ in range(TRIES):
+                if layout.value("mover.resting"):
+                    by_mover(layout, mover)
+                    break
+                by_program(layout, mover)  # after which it usually rests: only the mover fills holes
         except (gdb.error, KeyboardInterrupt) as error:
             raise Trouble(f"{away(layout)} pages could not be brought back: {error}") from None
     left = away(layout)
