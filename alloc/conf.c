@@ -303,16 +303,22 @@ int conf_get_text(const char *key, char *value, size_t size)
     return f.total < size ? 0 : ERANGE;
 }
 
+/* No path is kept: they can be given at start only. */
+static bool parse_only(const struct option *o, const char *text, int64_t *value)
+{
+    size_t used = paths_used;
+    bool right = parse_value(o, text, strlen(text), value);
+    paths_used = used;
+    return right;
+}
+
 int conf_set_text(const char *key, const char *value)
 {
     const struct option *o = find(key, strlen(key));
     if (o == NULL)
         return ENOENT;
     int64_t parsed;
-    size_t used = paths_used;
-    bool right = parse_value(o, value, strlen(value), &parsed);
-    paths_used = used; /* no path is kept here: they can be given at start only */
-    if (!right)
+    if (!parse_only(o, value, &parsed))
         return EINVAL;
     if (o->when == START)
         return EPERM;
@@ -337,4 +343,22 @@ void conf_help(int fd)
         fmt_print(&f, "%s\n      %s\n", o->when == LIVE ? "" : "  (at start only)", o->help);
     }
     fmt_flush(&f);
+}
+
+void conf_describe(enum conf_option option, struct conf_description *description)
+{
+    const struct option *o = &options[option];
+    struct fmt f;
+    description->name = o->name;
+    description->help = o->help;
+    fmt_to_buffer(&f, description->initial, sizeof(description->initial));
+    print_value(&f, o, o->initial);
+    fmt_to_buffer(&f, description->form, sizeof(description->form));
+    print_form(&f, o);
+}
+
+bool conf_takes(enum conf_option option, const char *value)
+{
+    int64_t unused;
+    return parse_only(&options[option], value, &unused);
 }

@@ -123,4 +123,16 @@ int conf_set_text(const char *key, const char *value);
 /* Prints the table: name, present value, default, help. */
 void conf_help(int fd);
 
+/* What a front end tells of an option. */
+struct conf_description {
+    const char *name, *help;
+    char initial[32]; /* its value if none is given */
+    char form[96];    /* the values that it takes */
+};
+
+void conf_describe(enum conf_option option, struct conf_description *description);
+
+/* Is this one of the values that it takes? */
+bool conf_takes(enum conf_option option, const char *value);
+
 #endif

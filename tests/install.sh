@@ -9,6 +9,13 @@ work=$(mktemp -d) || fail "no temporary directory"
 trap 'rm -rf "$work"' EXIT
 cd "$work" || fail "no temporary directory"
 
+# As unpacked elsewhere: the library is looked for beside it.
+command_run() {
+  local sinter
+  sinter=$(find "$work/root" -type f -path "*/bin/sinter")
+  within 60 env -u LD_LIBRARY_PATH "$sinter" run --stats true 2>&1 | grep "^sinter"
+}
+
 # Nothing of where it was built.
 foreign() { ! readelf -d "$1"/*.so | grep -E 'R(UN)?PATH'; }
 
@@ -37,4 +44,5 @@ if command -v gdb >/dev/null && gdb -nx -batch -ex 'python import argparse' 2>/d
 else
   echo "skipped: gdb is not installed, or has no Python"
 fi
+step "a program by sinter run" command_run
 finish

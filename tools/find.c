@@ -46,7 +46,13 @@ char *find_library(const char *name)
         path = existing(SINTER_LIBDIR, "", name);
     if (path == NULL && own_directory(directory, sizeof(directory), 1) == 0) /* moved as a whole */
         path = existing(directory, "/lib", name);
-    if (path == NULL)
+    if (path == NULL) {
         fprintf(stderr, "sinter: %s is neither in %s nor beside this program\n", name, SINTER_LIBDIR);
+    } else if (strpbrk(path, ": ") != NULL) {
+        fprintf(stderr, "sinter: %s cannot be preloaded: a space or a colon ends a path in LD_PRELOAD\n",
+                path);
+        free(path);
+        path = NULL;
+    }
     return path;
 }

@@ -7,7 +7,7 @@
 /*
  * The path of the library that is loaded as `name` ("libsinter.so"): in the build tree if this program is run from there,
  * else in the directory for libraries that belongs to where the program is installed. The caller frees it. NULL, with a
- * line on stderr, if there is none.
+ * line on stderr, if there is none, or LD_PRELOAD cannot hold its path.
  */
 char *find_library(const char *name);
 

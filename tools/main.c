@@ -1,5 +1,7 @@
 #include "command.h"
 
+#include "fatal.h"
+
 #include "sinter/malloc.h"
 
 #include <argp.h>
@@ -46,6 +48,12 @@ static int call(const struct command *command, int argc, char **argv)
         return STATUS_FAILED;
     argv[0] = name; /* what argp calls the program; in use until the end */
     return command->run(argc, argv);
+}
+
+/* What comes from the libraries asks; here are no threads. */
+bool fatal_in_own_thread(void)
+{
+    return false;
 }
 
 static error_t parse(int key, char *arg, struct argp_state *state)
