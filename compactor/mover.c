@@ -15,6 +15,7 @@
 #include "pages.h"
 #include "passes.h"
 #include "policy.h"
+#include "pressure.h"
 #include "service.h"
 #include "span_pages.h"
 #include "store.h"
@@ -23,14 +24,9 @@
 #include "sinter/malloc.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <poll.h>
 
-enum {
-    CHILDREN_POLLED = 30,
-    PRESSURE_STALL_US = 150000, /* of PRESSURE_WINDOW_US, during which some task waited for memory */
-    PRESSURE_WINDOW_US = 2000000,
-};
+enum { CHILDREN_POLLED = 30 };
 
 struct mover mover = {.pressure = -1};
 
@@ -57,16 +53,7 @@ bool mover_is_here(void)
 
 static void open_pressure(void)
 {
-    static const char trigger[] = "some 150000 2000000";
-    _Static_assert(PRESSURE_STALL_US == 150000 && PRESSURE_WINDOW_US == 2000000, "the text above");
-    if (!conf_get(CONF_compact_pressure))
-        return;
-    long fd = os_syscall(SYS_openat, AT_FDCWD, (long)"/proc/pressure/memory", O_RDWR | O_NONBLOCK | O_CLOEXEC,
-                         0, 0, 0);
-    if (fd >= 0 && os_write((int)fd, trigger, sizeof(trigger)) < 0) {
-        os_syscall(SYS_close, fd, 0, 0, 0, 0, 0);
-        fd = -1;
-    }
+    long fd = conf_get(CONF_compact_pressure) ? pressure_open() : -1;
     mover.pressure = fd >= 0 ? (int)fd : -1;
 }
 

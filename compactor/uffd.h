@@ -40,6 +40,12 @@ enum uffd_lack {
 
 const char *uffd_lack_text(enum uffd_lack lack);
 
+/* The ways to a descriptor, in the order in which uffd_open() tries them. */
+enum uffd_way { UFFD_DEVICE, UFFD_CALL, UFFD_CALL_USER_MODE };
+
+/* A descriptor that has not been asked for features yet, or -errno. */
+long uffd_open_by(enum uffd_way way);
+
 /* Is a kernel of this release (as uname(2) has it) one that loses pages if swap is in use? */
 bool uffd_bad_release(const char *release);
 

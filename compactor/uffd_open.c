@@ -53,21 +53,34 @@ static void close_file(int fd)
         os_syscall(SYS_close, fd, 0, 0, 0, 0, 0);
 }
 
-static long new_descriptor(struct uffd *u, int wishes)
+static long open_by_device(void)
+{
+    long device = open_file("/dev/userfaultfd", O_RDWR);
+    if (device < 0)
+        return device;
+    long fd = os_syscall(SYS_ioctl, device, USERFAULTFD_IOC_NEW, O_CLOEXEC | O_NONBLOCK, 0, 0, 0);
+    close_file((int)device);
+    return fd;
+}
+
+long uffd_open_by(enum uffd_way way)
 {
     enum { USER_MODE_ONLY = 1 };
-    long device = open_file("/dev/userfaultfd", O_RDWR);
-    if (device >= 0) {
-        long fd = os_syscall(SYS_ioctl, device, USERFAULTFD_IOC_NEW, O_CLOEXEC | O_NONBLOCK, 0, 0, 0);
-        close_file((int)device);
-        if (fd >= 0)
-            return fd;
-    }
-    long fd = os_syscall(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK, 0, 0, 0, 0, 0);
+    int mode = way == UFFD_CALL_USER_MODE ? USER_MODE_ONLY : 0;
+    if (way == UFFD_DEVICE)
+        return open_by_device();
+    return os_syscall(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK | mode, 0, 0, 0, 0, 0);
+}
+
+static long new_descriptor(struct uffd *u, int wishes)
+{
+    long fd = uffd_open_by(UFFD_DEVICE);
+    if (fd < 0)
+        fd = uffd_open_by(UFFD_CALL);
     if (fd != -EPERM || !(wishes & UFFD_USER_MODE))
         return fd;
     u->user_mode = true;
-    return os_syscall(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK | USER_MODE_ONLY, 0, 0, 0, 0, 0);
+    return uffd_open_by(UFFD_CALL_USER_MODE);
 }
 
 /* `features`: those wanted; afterwards those that the kernel has. */
