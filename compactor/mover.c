@@ -64,7 +64,7 @@ enum uffd_lack mover_open(void)
      * program does to its descriptors may reach ours.
      */
     if (!background_own_table())
-        return UFFD_NO_RESOURCES;
+        return UFFD_NO_TABLE;
     enum uffd_lack lack = uffd_open(&service_uffd, UFFD_FORKS);
     if (lack != UFFD_READY)
         return lack;

@@ -35,6 +35,7 @@ enum uffd_lack {
     UFFD_NO_WATCH,     /* or, for UFFD_WRITES, than 6.7 */
     UFFD_BAD_KERNEL,   /* the kernel is known to lose pages that it moves while they are swapped out */
     UFFD_NO_PAGEMAP,   /* /proc is missing, or PAGEMAP_SCAN */
+    UFFD_NO_TABLE,     /* descriptors cannot be kept apart from the program's */
     UFFD_NO_RESOURCES, /* out of descriptors or memory */
 };
 

@@ -23,6 +23,9 @@ const char *uffd_lack_text(enum uffd_lack lack)
             "the kernel may lose pages that it moves while swap is in use: it takes Linux 6.12.37, "
             "6.15.6 or 6.16, or no swap",
         [UFFD_NO_PAGEMAP] = "the kernel does not tell which pages there are (/proc/thread-self/pagemap)",
+        [UFFD_NO_TABLE] =
+            "there is no descriptor table apart from the program's: it takes Linux 5.9, and that "
+            "close_range(2) is not filtered",
         [UFFD_NO_RESOURCES] = "out of descriptors or memory",
     };
     return texts[lack];

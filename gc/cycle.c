@@ -249,7 +249,10 @@ static int64_t release(sinter_gc_heap *heap)
 static void start_apart(sinter_gc_heap *heap)
 {
     enum { FIRST = 3 };
-    os_own_descriptors();
+    if (!os_own_descriptors()) {
+        heap->lack = UFFD_NO_TABLE;
+        return;
+    }
     while (open("/dev/null", O_RDWR | O_CLOEXEC) >= 0 && fcntl(FIRST - 1, F_GETFD) < 0)
         ;
     if (heap->config.concurrent)
