@@ -70,7 +70,7 @@ struct stats_class {
 struct stats_report {
     struct sinter_stats totals;
     char version[16];
-    char lack[96];             /* why pages cannot be packed; "" if they can */
+    char lack[192];            /* why pages cannot be packed; "" if they can */
     uint32_t process, classes; /* as the process knows itself; rows that follow */
     struct stats_class rows[STATS_CLASSES];
 };
