@@ -11,6 +11,7 @@
  */
 #define COMMAND_TABLE(X)                                                                                     \
     X(run, "run a program with Sinter as its allocator")                                                     \
+    X(doctor, "say what this machine offers, what is missing and how it is granted")                         \
     X(report, "run a program with Sinter and with jemalloc, and compare")                                    \
     X(top, "show processes that use Sinter as they change")                                                  \
     X(stat, "print what the allocator of a process holds and does")                                          \
@@ -23,7 +24,7 @@
 COMMAND_TABLE(X)
 #undef X
 
-/* Exit statuses beside 0. A program that is run gives its own. */
+/* Exit statuses beside 0. A program that is run gives its own, the doctor those of doctor_report.h. */
 enum {
     STATUS_FAILED = 1,   /* what was asked for could not be done; a line on stderr says why */
     STATUS_USAGE = 64,   /* wrong arguments, as argp's */
