@@ -18,7 +18,8 @@
     X(compact, "have a process give back all memory that it can")                                            \
     X(restore, "have a process bring every packed page back")                                                \
     X(option, "print or change options of a process")                                                        \
-    X(map, "print what the pages of a process's heap are used for")
+    X(map, "print what the pages of a process's heap are used for")                                          \
+    X(symbolize, "add functions and source lines to guard mode's reports")
 
 #define X(name, summary) int command_##name(int argc, char **argv);
 COMMAND_TABLE(X)
