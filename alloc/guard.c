@@ -422,6 +422,23 @@ static bool on_pages_of(const struct guard_slot *slot, uintptr_t address)
            address < (uintptr_t)last_page_end(slot);
 }
 
+static bool is_closed(uintptr_t address)
+{
+    const struct guard_slot *slot = guard_slot_at(address);
+    return slot == NULL || state_of(slot) != GUARD_LIVE || !on_pages_of(slot, address);
+}
+
+uintptr_t guard_closed_in(uintptr_t start, size_t size)
+{
+    uintptr_t region = (uintptr_t)arena_start(REGION_GUARD), end = start + min_size(size, ~start);
+    for (uintptr_t at = start > region ? start : region; at < end && guard_covers(at);
+         at = align_down(at, PAGE_BYTES) + PAGE_BYTES) {
+        if (is_closed(at))
+            return at;
+    }
+    return 0;
+}
+
 /* What the address cannot be told to belong to goes to the nearest of the slot's block and its two neighbours'. */
 struct guard_slot *guard_blame(uintptr_t address)
 {

@@ -111,6 +111,9 @@ struct guard_slot *guard_slot_at(uintptr_t address);
 /* The block that an access of the address, in the region or just behind it, was meant for, or is nearest to. NULL if none is near. */
 struct guard_slot *guard_blame(uintptr_t address);
 
+/* The first byte of the range that lies on a closed page; 0 if there is none. */
+uintptr_t guard_closed_in(uintptr_t start, size_t size);
+
 /* Is the address one whose access guard_init() has made an error? */
 bool guard_covers(uintptr_t address);
 

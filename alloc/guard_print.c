@@ -83,19 +83,28 @@ static void print_where(struct fmt *f, const struct guard_report *r)
     fmt_print(f, " the %zu-byte block at %p", r->slot->size, (void *)r->slot->start);
 }
 
-/* "heap overflow: write at 0x7f12, 1 byte beyond the 64-byte block at 0x7f11" */
-static void print_headline(struct fmt *f, const struct guard_report *r)
+static void print_act(struct fmt *f, const struct guard_report *r)
 {
-    fmt_print(f, "sinter: %s: ", mistakes[r->mistake]);
+    const struct guard_system_call *s = r->system_call;
     if (r->text != NULL)
         fmt_print(f, "%s(): %s", r->act, r->text);
     else if (r->mistake == GUARD_WRONG_SIZE)
         fmt_print(f, "%s(%p, %zu)", r->act, (void *)r->address, r->size);
     else if (r->found)
         fmt_print(f, "found by %s(): byte at %p is overwritten", r->act, (void *)r->address);
+    else if (s != NULL)
+        fmt_print(f, "%s(%d, %p, %zu): EFAULT at %p", r->act, s->fd, (void *)s->buffer, s->size,
+                  (void *)r->address);
     else
         fmt_print(f, r->call ? "%s(%p)" : "%s at %p", r->act, (void *)r->address);
-    if (r->slot != NULL && r->call && r->address == r->slot->start)
+}
+
+/* "heap overflow: write at 0x7f12, 1 byte beyond the 64-byte block at 0x7f11" */
+static void print_headline(struct fmt *f, const struct guard_report *r)
+{
+    fmt_print(f, "sinter: %s%s: ", mistakes[r->mistake], r->system_call != NULL ? " by a system call" : "");
+    print_act(f, r);
+    if (r->slot != NULL && r->call && r->system_call == NULL && r->address == r->slot->start)
         fmt_print(f, ", a %zu-byte block", r->slot->size);
     else if (r->slot != NULL)
         print_where(f, r);
@@ -183,6 +192,9 @@ void guard_print_json(struct fmt *f, const struct guard_report *r)
     }
     if (r->mistake == GUARD_WRONG_SIZE)
         fmt_print(f, ",\"given_size\":%zu", r->size);
+    if (r->system_call != NULL)
+        fmt_print(f, ",\"system_call\":{\"descriptor\":%d,\"buffer\":\"%p\",\"length\":%zu}",
+                  r->system_call->fd, (void *)r->system_call->buffer, r->system_call->size);
     if (r->slot != NULL)
         fmt_print(f, ",\"block\":\"%p\",\"size\":%zu,\"offset\":%ld", (void *)r->slot->start, r->slot->size,
                   (long)(r->address - r->slot->start));

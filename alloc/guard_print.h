@@ -13,7 +13,8 @@ struct guard_report {
     bool call;        /* it is a function */
     bool found;       /* the act has found it: it happened before */
     const char *text; /* what is said of the pointer in place of a block, or NULL */
-    size_t size;      /* GUARD_WRONG_SIZE: the one that was given */
+    const struct guard_system_call *system_call; /* the kernel's access, or NULL */
+    size_t size;                                 /* GUARD_WRONG_SIZE: the one that was given */
     uintptr_t address;
     const struct guard_slot *slot;  /* NULL: no block is near */
     const struct guard_event *here; /* what the thread does now */

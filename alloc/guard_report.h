@@ -41,6 +41,15 @@ void guard_report_damage(const struct guard_slot *slot, uintptr_t address, const
 void guard_report_size(const struct guard_slot *slot, size_t size, const struct guard_event *here,
                        const char *call);
 
+struct guard_system_call {
+    int fd;
+    uintptr_t buffer; /* of several, the one that it was about */
+    size_t size;
+};
+
+/* The kernel has answered EFAULT to `name`, which was given a buffer of which the page of `address` is closed. */
+void guard_report_system_call(uintptr_t address, const struct guard_system_call *call, const char *name);
+
 /* `call` was given what is no live block, and no guarded one either; `text` says what is known. Ends the program. */
 _Noreturn void guard_report_unguarded(enum guard_mistake mistake, uintptr_t address, const char *call,
                                       const char *text);

@@ -6,6 +6,7 @@
 #include "decay.h"
 #include "guard.h"
 #include "guard_pages.h"
+#include "guard_system_call.h"
 #include "huge.h"
 #include "meta.h"
 #include "os.h"
@@ -55,6 +56,7 @@ const char *stats_read(struct sinter_stats *stats)
         .quarantined = guards.quarantined_bytes,
         .guards_failed = guards.unclosed,
         .control = control_stats(),
+        .guard_efaults = guard_efaults(),
     };
     return background_engine_stats(stats);
 }

@@ -12,6 +12,7 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -21,6 +22,8 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -153,15 +156,143 @@ SHOWN(void, read_after_free_large, void)
     NOT_LAST;
 }
 
-/* The kernel says so itself; nobody else can. */
-SHOWN(void, system_call_after_free, void)
+/* ---- the kernel's accesses: descriptors have fixed numbers, which reports show ---- */
+
+enum { PIPE_OUT = 5, PIPE_IN, SOCKET_OUT, SOCKET_IN, FILE_FD };
+
+static void open_descriptors(void)
+{
+    static const char data[64] = "data";
+    int fds[2];
+    if (pipe(fds) || dup2(fds[1], PIPE_IN) < 0 || dup2(fds[0], PIPE_OUT) < 0 ||
+        socketpair(AF_UNIX, SOCK_DGRAM, 0, fds) || dup2(fds[1], SOCKET_IN) < 0 ||
+        dup2(fds[0], SOCKET_OUT) < 0 || dup2(memfd_create("data", 0), FILE_FD) < 0 ||
+        pwrite(FILE_FD, data, sizeof data, 0) != sizeof data || write(PIPE_IN, data, 64) != 64 ||
+        write(PIPE_IN, data, 64) != 64)
+        _exit(99);
+}
+
+/* What the call answers, and on standard error. */
+static void answer(ssize_t result)
+{
+    int error = errno;
+    if (result != -1 || error != EFAULT)
+        dprintf(STDERR_FILENO, "%zd, %s\n", result, strerror(error));
+}
+
+SHOWN(void, write_call_after_free, void)
 {
     char *p = make(64);
+    open_descriptors();
     release(p);
-    int fd = open("/dev/zero", O_RDONLY);
-    if (read(fd, p, 64) != -1 || errno != EFAULT)
-        put(NULL);
-    dprintf(STDERR_FILENO, "EFAULT\n");
+    answer(write(PIPE_IN, p, 64));
+}
+
+SHOWN(void, read_call_beyond, void)
+{
+    char *p = make(64);
+    open_descriptors();
+    answer(read(PIPE_OUT, p, 100));
+}
+
+SHOWN(void, vector_call_after_free, void)
+{
+    char *p = make(64), here[8] = "here";
+    open_descriptors();
+    release(p);
+    struct iovec vector[] = {{here, sizeof here}, {p + 8, 16}};
+    answer(writev(SOCKET_IN, vector, 2));
+}
+
+/* The vector itself has been freed: it must not be read. */
+SHOWN(void, vector_after_free, void)
+{
+    char *p = make(64);
+    open_descriptors();
+    release(p);
+    answer(readv(PIPE_OUT, (struct iovec *)p, 4));
+}
+
+ssize_t __read_chk(int, void *, size_t, size_t);
+ssize_t __pread_chk(int, void *, size_t, off_t, size_t);
+ssize_t __pread64_chk(int, void *, size_t, off_t, size_t);
+ssize_t __recv_chk(int, void *, size_t, size_t, int);
+ssize_t __recvfrom_chk(int, void *, size_t, size_t, int, void *, void *);
+
+/* Each call that is looked at; with guard_misuse:report. */
+SHOWN(void, every_call, void)
+{
+    char *p = make(64);
+    struct iovec vector = {p, 64};
+    struct msghdr message = {.msg_iov = &vector, .msg_iovlen = 1};
+    open_descriptors();
+    for (int datagram = 0; datagram < 5; datagram++) { /* a refused one is gone */
+        if (send(SOCKET_IN, p, 64, 0) != 64)
+            _exit(99);
+    }
+    release(p);
+    answer(read(PIPE_OUT, p, 64));
+    answer(write(PIPE_IN, p, 64));
+    answer(pread(FILE_FD, p, 64, 0));
+    answer(pread64(FILE_FD, p, 64, 0));
+    answer(pwrite(FILE_FD, p, 64, 0));
+    answer(pwrite64(FILE_FD, p, 64, 0));
+    answer(recv(SOCKET_OUT, p, 64, 0));
+    answer(send(SOCKET_IN, p, 64, 0));
+    answer(recvfrom(SOCKET_OUT, p, 64, 0, NULL, NULL));
+    answer(sendto(SOCKET_IN, p, 64, 0, NULL, 0));
+    answer(__read_chk(PIPE_OUT, p, 64, 64));
+    answer(__pread_chk(FILE_FD, p, 64, 0, 64));
+    answer(__pread64_chk(FILE_FD, p, 64, 0, 64));
+    answer(__recv_chk(SOCKET_OUT, p, 64, 64, 0));
+    answer(__recvfrom_chk(SOCKET_OUT, p, 64, 64, 0, NULL, NULL));
+    answer(readv(PIPE_OUT, &vector, 1));
+    answer(writev(PIPE_IN, &vector, 1));
+    answer(preadv(FILE_FD, &vector, 1, 0));
+    answer(preadv64(FILE_FD, &vector, 1, 0));
+    answer(pwritev(FILE_FD, &vector, 1, 0));
+    answer(pwritev64(FILE_FD, &vector, 1, 0));
+    answer(recvmsg(SOCKET_OUT, &message, 0));
+    answer(sendmsg(SOCKET_IN, &message, 0));
+    struct sinter_stats stats = {.size = sizeof stats};
+    sinter_stats_get(&stats);
+    dprintf(STDERR_FILENO, "%d counted\n", (int)stats.guard_efaults);
+}
+
+/* EFAULT that has nothing to do with a guarded block, and calls that succeed. */
+SHOWN(void, calls_elsewhere, void)
+{
+    char *p = make(64);
+    struct iovec vector[] = {{p, 32}, {hidden(NULL), 8}};
+    open_descriptors();
+    answer(read(PIPE_OUT, hidden(NULL), 64));
+    answer(writev(PIPE_IN, (struct iovec *)hidden((void *)8), 2));
+    answer(preadv(FILE_FD, vector + 1, 1, 0));
+    answer(sendmsg(SOCKET_IN, (struct msghdr *)hidden((void *)8), 0));
+    if (write(PIPE_IN, p, 64) != 64 || pread(FILE_FD, p, 64, 0) != 64 ||
+        pwritev(FILE_FD, vector, 1, 0) != 32 || send(SOCKET_IN, p, 64, 0) != 64 ||
+        recv(SOCKET_OUT, p, 64, 0) != 64)
+        _exit(98);
+    free(p);
+}
+
+/* A thread that waits in such a call can be cancelled there. */
+static void *wait_in_read(void *unused)
+{
+    char here[200];
+    (void)unused;
+    answer(read(SOCKET_OUT, here, sizeof here));
+    return NULL;
+}
+
+SHOWN(void, call_cancelled, void)
+{
+    pthread_t thread;
+    void *result;
+    open_descriptors();
+    if (pthread_create(&thread, NULL, wait_in_read, NULL) || usleep(10000) || pthread_cancel(thread) ||
+        pthread_join(thread, &result) || result != PTHREAD_CANCELED)
+        _exit(98);
 }
 
 SHOWN(void, double_free, void)
@@ -279,6 +410,10 @@ SHOWN(void, nothing, void)
 
 enum { FAULT = -1 }; /* the signal that the way of guarding raises */
 
+#define EVERY(call)                                                                                          \
+    "use after free by a system call: " call ", B, 64): EFAULT at B, byte 0 of the 64-byte block at B"       \
+    " | by every_call | allocated by make every_call | freed by release every_call | "
+
 static const struct death {
     const char *name;
     const char *conf;
@@ -329,7 +464,29 @@ static const struct death {
      "use after free: read at B+204800, byte 204800 of the 307200-byte block at B"
      " | by get read_after_free_large | allocated by make read_after_free_large"
      " | freed by release read_after_free_large"},
-    {"system-call-after-free", "", system_call_after_free, 0, "EFAULT"},
+    {"system-call-after-free", "", write_call_after_free, SIGABRT,
+     "use after free by a system call: write(6, B, 64): EFAULT at B, byte 0 of the 64-byte block at B"
+     " | by write_call_after_free | allocated by make write_call_after_free"
+     " | freed by release write_call_after_free"},
+    {"system-call-overflow", "guard_place:end", read_call_beyond, SIGABRT,
+     "heap overflow by a system call: read(5, B, 100): EFAULT at B+64, 1 byte beyond the 64-byte block at B"
+     " | by read_call_beyond | allocated by make read_call_beyond"},
+    {"system-call-vector", "", vector_call_after_free, SIGABRT,
+     "use after free by a system call: writev(8, B+8, 16): EFAULT at B+8, byte 8 of the 64-byte block at B"
+     " | by vector_call_after_free | allocated by make vector_call_after_free"
+     " | freed by release vector_call_after_free"},
+    {"system-call-freed-vector", "", vector_after_free, SIGABRT,
+     "use after free by a system call: readv(5, B, 64): EFAULT at B, byte 0 of the 64-byte block at B"
+     " | by vector_after_free | allocated by make vector_after_free | freed by release vector_after_free"},
+    {"system-calls", "guard_misuse:report", every_call, 0,
+     EVERY("read(5") EVERY("write(6") EVERY("pread(9") EVERY("pread64(9") EVERY("pwrite(9")
+         EVERY("pwrite64(9") EVERY("recv(7") EVERY("send(8") EVERY("recvfrom(7") EVERY("sendto(8")
+             EVERY("__read_chk(5") EVERY("__pread_chk(9") EVERY("__pread64_chk(9") EVERY("__recv_chk(7")
+                 EVERY("__recvfrom_chk(7") EVERY("readv(5") EVERY("writev(6") EVERY("preadv(9")
+                     EVERY("preadv64(9") EVERY("pwritev(9") EVERY("pwritev64(9") EVERY("recvmsg(7")
+                         EVERY("sendmsg(8") "23 counted"},
+    {"system-calls-elsewhere", "", calls_elsewhere, 0, ""},
+    {"system-call-cancelled", "", call_cancelled, 0, ""},
     {"double-free", "", double_free, SIGABRT,
      "double free: free(B), a 64-byte block"
      " | by release double_free | allocated by make double_free | freed by release double_free"},
@@ -470,7 +627,7 @@ enum { WAYS = sizeof ways / sizeof *ways };
 struct outcome {
     int status;
     uintptr_t block; /* the last address that it told */
-    char said[16384];
+    char said[65536];
 };
 
 static size_t drain(int fd, char *text, size_t size)

@@ -82,6 +82,8 @@ struct sinter_stats {
     uint64_t quarantined;   /* address space of freed guarded blocks that is not used again yet */
     uint64_t guards_failed; /* frees of guarded blocks whose pages the kernel would not close (number) */
     uint64_t control; /* can the command `sinter` reach the process? 0: not so far, 1: yes, 2: not here */
+    /* System calls that answered EFAULT because of a guarded page (number). */
+    uint64_t guard_efaults;
 };
 
 /*
