@@ -27,6 +27,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+/* C++'s, by their names in C. */
+void *operator_new(size_t) __asm__("_Znwm");
+void operator_delete_sized(void *, size_t) __asm__("_ZdlPvm");
+
 __attribute__((weak)) void free_sized(void *, size_t);
 __attribute__((weak)) int sinter_stats_get(struct sinter_stats *);
 
@@ -43,13 +47,19 @@ static char *hidden(const void *p)
     return v;
 }
 
-/* A block, of whose address the parent is told. */
-SHOWN(char *, make, size_t size)
+/* Tells the parent the address of the block. */
+static void tell(const char *p)
 {
-    char *p = malloc(size), line[32];
-    int n = snprintf(line, sizeof line, "%p\n", (void *)p); /* which allocates nothing */
+    char line[32];
+    int n = snprintf(line, sizeof line, "%p\n", (const void *)p); /* which allocates nothing */
     if (write(STDOUT_FILENO, line, (size_t)n) != n)
         _exit(99);
+}
+
+SHOWN(char *, make, size_t size)
+{
+    char *p = malloc(size);
+    tell(p);
     return hidden(p);
 }
 
@@ -177,7 +187,7 @@ static void answer(ssize_t result)
 {
     int error = errno;
     if (result != -1 || error != EFAULT)
-        dprintf(STDERR_FILENO, "%zd, %s\n", result, strerror(error));
+        dprintf(STDERR_FILENO, "the call: %zd, %s\n", result, strerror(error));
 }
 
 SHOWN(void, write_call_after_free, void)
@@ -352,6 +362,14 @@ SHOWN(void, wrong_size, void)
     NOT_LAST;
 }
 
+SHOWN(void, wrong_size_of_delete, void)
+{
+    char *p = hidden(operator_new(64));
+    tell(p);
+    operator_delete_sized(p, 32);
+    NOT_LAST;
+}
+
 SHOWN(void, right_size, void)
 {
     free_sized(make(64), 64);
@@ -506,6 +524,9 @@ static const struct death {
      "double free: free(): double free of B (page run, already free) | by release double_free_unguarded"},
     {"wrong-size", "", wrong_size, SIGABRT,
      "wrong size: free_sized(B, 32), a 64-byte block | by wrong_size | allocated by make wrong_size"},
+    {"wrong-size-delete", "", wrong_size_of_delete, SIGABRT,
+     "wrong size: operator delete(B, 32), a 64-byte block"
+     " | by wrong_size_of_delete | allocated by wrong_size_of_delete"},
     {"right-size", "", right_size, 0, ""},
     {"handled-after-report", "", handled_after_report, FAULT,
      "use after free: write at B+5, byte 5 of the 64-byte block at B"
