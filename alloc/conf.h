@@ -41,7 +41,7 @@
     X(guard, RATE, 0, 0, 1000000000, "off|on|all|sample=N", START,                                           \
       "guard one in N allocations by pages that nobody may touch; on: one in 1000, all: each")               \
     X(guard_way, CHOICE, 0, 0, 3, "auto|poison|madvise|mprotect", START,                                     \
-      "how pages are guarded: UFFDIO_POISON, MADV_GUARD_INSTALL, PROT_NONE; auto: the first that works")     \
+      "how pages are guarded: UFFDIO_POISON, MADV_GUARD_INSTALL, PROT_NONE; auto: the cheapest that works")  \
     X(guard_place, CHOICE, 0, 0, 2, "alternate|end|start", START,                                            \
       "where on its pages a guarded block lies: end finds overflows at once, start underflows")              \
     X(guard_quarantine, BYTES, 64 * MiB, 0, 1024 * GiB, NULL, LIVE,                                          \

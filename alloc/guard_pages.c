@@ -71,12 +71,21 @@ bool guard_pages_extend(void *start, size_t from, size_t size)
     return guard_pages_close((char *)start + from, size - from);
 }
 
+static bool try_way(enum guard_way which, void *start, size_t size)
+{
+    way = which;
+    return guard_pages_extend(start, 0, size);
+}
+
 bool guard_pages_init(enum guard_way wish, void *start, size_t size)
 {
+    static const enum guard_way cheapest_first[] = {GUARD_MADVISE, GUARD_POISON, GUARD_MPROTECT};
     /* A mapping that never had a page has its page tables, and with them the markers, left out by fork. */
     *(volatile char *)start = 0;
-    for (way = wish != GUARD_AUTO ? wish : GUARD_POISON; way <= GUARD_MPROTECT; way++) {
-        if (guard_pages_extend(start, 0, size))
+    if (wish != GUARD_AUTO && try_way(wish, start, size))
+        return true;
+    for (size_t i = 0; i < ARRAY_LEN(cheapest_first); i++) {
+        if (cheapest_first[i] != wish && try_way(cheapest_first[i], start, size))
             return true;
     }
     return false;

@@ -20,7 +20,7 @@ const char *guard_way_text(enum guard_way way);
 
 /*
  * Chooses, once, by trying on the pages of [start, start + size), which are fresh, open memory: the way that is wished for, else
- * the next of those above that works. Closes these pages. False if none works.
+ * the cheapest that works (by make bench-guard-ways: MADVISE, POISON, MPROTECT). Closes these pages. False if none works.
  */
 bool guard_pages_init(enum guard_way wish, void *start, size_t size);
 
