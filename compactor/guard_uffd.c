@@ -32,7 +32,7 @@ static void move_up(struct uffd *u)
 static bool open_locked(void)
 {
     covered.process = 0;
-    if (uffd_open_poison(&covered.uffd) != 0)
+    if (uffd_open(&covered.uffd, UFFD_POISON) != UFFD_READY)
         return false;
     move_up(&covered.uffd);
     if (uffd_register_wp(&covered.uffd, covered.start, covered.size) != 0) {

@@ -415,20 +415,36 @@ size_t uffd_zero(const struct uffd *u, void *to, size_t pages, uint8_t *result)
     return fill_all(&b);
 }
 
+/* ---- Poison ---- */
+
+/* Pages marked, or -errno if none are. The kernel says EAGAIN where it stopped half-way. */
+static long attempt_poison(const struct uffd *u, char *addr, size_t pages)
+{
+    struct uffdio_poison arg = {.range = range_of(addr, pages << PAGE_BITS)};
+    long ret = call(u, UFFDIO_POISON, &arg);
+    if (ret == 0)
+        return (long)pages;
+    return ret == -EAGAIN && arg.updated > 0 ? arg.updated >> PAGE_BITS : ret;
+}
+
+/*
+ * EAGAIN lasts as long as the mappings are changing. Every other error may pass, too, but is taken for an answer after a while:
+ * EEXIST, a page or a marker is there; ENOENT, EINVAL and EFAULT, not all of the range is in one mapping of the right kind; ENOMEM;
+ * ESRCH, the process is gone.
+ */
 size_t uffd_poison(const struct uffd *u, void *addr, size_t pages)
 {
     size_t done = 0;
     for (int tries = 0; done < pages && tries < 2 * PATIENCE;) {
-        /* Less at a time after a failure: the range may not be in one mapping. */
+        /* Less at a time after a failure, which finds the page that is to blame. */
         size_t n = max_size((pages - done) >> tries, 1);
-        struct uffdio_poison arg = {.range = range_of((char *)addr + (done << PAGE_BITS), n << PAGE_BITS)};
-        long ret = call(u, UFFDIO_POISON, &arg);
-        if (ret == 0 || (ret == -EAGAIN && arg.updated > 0)) {
-            done += ret == 0 ? n : (size_t)arg.updated >> PAGE_BITS;
-            tries = 0;
-        } else if (ret == -EAGAIN) {
+        long ret = attempt_poison(u, (char *)addr + (done << PAGE_BITS), n);
+        if (ret == -EAGAIN || ret == -ENOMEM)
             let_others(u);
-        } else {
+        if (ret > 0) {
+            done += (size_t)ret;
+            tries = 0;
+        } else if (ret != -EAGAIN) {
             tries++;
         }
     }

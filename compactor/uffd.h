@@ -33,6 +33,7 @@ enum uffd_lack {
     UFFD_NOT_ALLOWED,  /* not for this user: at best faults of user mode would be served */
     UFFD_NO_MOVE,      /* the kernel is older than 6.8 */
     UFFD_NO_WATCH,     /* or, for UFFD_WRITES, than 6.7 */
+    UFFD_NO_POISON,    /* or, for UFFD_POISON, than 6.6 */
     UFFD_BAD_KERNEL,   /* the kernel is known to lose pages that it moves while they are swapped out */
     UFFD_NO_PAGEMAP,   /* /proc is missing, or PAGEMAP_SCAN */
     UFFD_NO_TABLE,     /* descriptors cannot be kept apart from the program's */
@@ -55,17 +56,12 @@ bool uffd_bad_release(const char *release);
  * else userfaultfd(2). Asks for UFFD_FEATURE_MOVE (needed) and UFFD_FEATURE_POISON, and opens the pagemap. Leaves nothing open
  * unless it returns UFFD_READY. `wishes`: UFFD_FORKS, that forks are reported (done where CAP_SYS_PTRACE allows it);
  * UFFD_USER_MODE, that one for faults of user mode only will do, if there is no other for this user; UFFD_WRITES, that it is to
- * tell which pages are written to, and nothing else.
+ * tell which pages are written to, and nothing else; UFFD_POISON, that it is for uffd_register_wp() and uffd_poison() and nothing
+ * else, which any user may have and which takes no pagemap.
  */
-enum { UFFD_FORKS = 1, UFFD_USER_MODE = 2, UFFD_WRITES = 4 };
+enum { UFFD_FORKS = 1, UFFD_USER_MODE = 2, UFFD_WRITES = 4, UFFD_POISON = 8 };
 enum uffd_lack uffd_open(struct uffd *u, int wishes);
 void uffd_close(struct uffd *u);
-
-/*
- * Opens a descriptor that is good for uffd_register_wp() and uffd_poison() only, which any user may have. 0, or -errno: no
- * userfaultfd, or no poison in it (-ENOTSUP: the kernel is older than 6.6).
- */
-long uffd_open_poison(struct uffd *u);
 
 /* Does the descriptor report forks, so that absent pages stay absent in the child? */
 bool uffd_reports_forks(const struct uffd *u);

@@ -19,6 +19,7 @@ const char *uffd_lack_text(enum uffd_lack lack)
                              "/dev/userfaultfd, or the sysctl vm.unprivileged_userfaultfd=1",
         [UFFD_NO_MOVE] = "the kernel cannot move pages: it takes Linux 6.8",
         [UFFD_NO_WATCH] = "the kernel does not tell which pages were written to: it takes Linux 6.7",
+        [UFFD_NO_POISON] = "the kernel cannot poison pages: it takes Linux 6.6",
         [UFFD_BAD_KERNEL] =
             "the kernel may lose pages that it moves while swap is in use: it takes Linux 6.12.37, "
             "6.15.6 or 6.16, or no swap",
@@ -80,7 +81,7 @@ static long new_descriptor(struct uffd *u, int wishes)
     long fd = uffd_open_by(UFFD_DEVICE);
     if (fd < 0)
         fd = uffd_open_by(UFFD_CALL);
-    if (fd != -EPERM || !(wishes & UFFD_USER_MODE))
+    if (fd != -EPERM || !(wishes & (UFFD_USER_MODE | UFFD_POISON)))
         return fd;
     u->user_mode = true;
     return uffd_open_by(UFFD_CALL_USER_MODE);
@@ -173,6 +174,8 @@ static uint64_t wanted_features(int wishes)
 {
     if (wishes & UFFD_WRITES)
         return UFFD_FEATURE_WP_ASYNC;
+    if (wishes & UFFD_POISON)
+        return UFFD_FEATURE_POISON;
     uint64_t forks = wishes & UFFD_FORKS ? UFFD_FEATURE_EVENT_FORK : 0;
     return UFFD_FEATURE_MOVE | UFFD_FEATURE_POISON | UFFD_FEATURE_THREAD_ID | forks;
 }
@@ -181,6 +184,8 @@ static enum uffd_lack lack_of_features(uint64_t features, int wishes)
 {
     if (wishes & UFFD_WRITES)
         return features & UFFD_FEATURE_WP_ASYNC ? UFFD_READY : UFFD_NO_WATCH;
+    if (wishes & UFFD_POISON)
+        return features & UFFD_FEATURE_POISON ? UFFD_READY : UFFD_NO_POISON;
     if (!(features & UFFD_FEATURE_MOVE))
         return UFFD_NO_MOVE;
     return bad_kernel() ? UFFD_BAD_KERNEL : UFFD_READY;
@@ -199,29 +204,18 @@ static enum uffd_lack open_all(struct uffd *u, int wishes)
     if (u->fd < 0)
         return lack_of(u->fd);
     ret = choose_features(u, features & wanted);
-    return ret < 0 ? lack_of(ret) : open_pagemap(u);
+    if (ret < 0)
+        return lack_of(ret);
+    return wishes & UFFD_POISON ? UFFD_READY : open_pagemap(u);
 }
 
 enum uffd_lack uffd_open(struct uffd *u, int wishes)
 {
-    *u = (struct uffd){.fd = -1, .pagemap = -1};
+    *u = (struct uffd){.fd = -1, .pagemap = -1, .quiet = wishes & UFFD_POISON};
     enum uffd_lack lack = open_all(u, wishes);
     if (lack != UFFD_READY)
         uffd_close(u);
     return lack;
-}
-
-long uffd_open_poison(struct uffd *u)
-{
-    *u = (struct uffd){.pagemap = -1, .quiet = true};
-    u->fd = (int)new_descriptor(u, UFFD_USER_MODE);
-    if (u->fd < 0)
-        return u->fd;
-    uint64_t features = u->features = UFFD_FEATURE_POISON;
-    long ret = handshake(u, &features);
-    if (ret < 0)
-        uffd_close(u);
-    return ret == -EINVAL ? -ENOTSUP : ret;
 }
 
 void uffd_close(struct uffd *u)

@@ -781,57 +781,170 @@ static bool raises_bus_error(char *p)
     return raised && bus_error_at == p;
 }
 
+static void need_poison(void)
+{
+    need_uffd();
+    if (!(uffd.features & 1 << 14))
+        skip();
+}
+
+static void expect_poison(char *base, size_t first, size_t n)
+{
+    for (size_t i = first; i < first + n; i++)
+        assert_true(raises_bus_error(page_of(base, i) + 77));
+}
+
+/* EEXIST: what is there, a page or a marker, stays; all that is before it is marked. */
+static void poison_stops_at_what_is_there(void **state)
+{
+    (void)state;
+    need_poison();
+    populate(zone, 40, 1);
+    assert_int_equal(uffd_poison(&uffd, zone, 100), 40);
+    expect_poison(zone, 0, 40);
+    expect_pages(zone, 40, 1);
+    expect_absent(zone, 41, 59);
+    assert_int_equal(uffd_poison(&uffd, zone, 40), 0);
+    assert_int_equal(uffd_poison(&uffd, page_of(zone, 41), 59), 59);
+    expect_poison(zone, 41, 59);
+}
+
+/* ENOENT: from a border on, nothing is mapped, or not registered. A border between two mappings that are is none. */
+static void poison_stops_at_other_mappings(void **state)
+{
+    (void)state;
+    need_poison();
+    assert_int_equal(uffd_unregister(&uffd, page_of(zone, 50), 10 * PAGE_BYTES), 0);
+    assert_int_equal(uffd_poison(&uffd, zone, 100), 50);
+    expect_poison(zone, 0, 50);
+    page_of(zone, 50)[0] = 1;
+    munmap(page_of(zone, 130), PAGE_BYTES);
+    assert_int_equal(uffd_poison(&uffd, page_of(zone, 100), 100), 30);
+    assert_int_equal(uffd_poison(&uffd, page_of(zone, 130), 1), 0);
+    mprotect(page_of(zone, 301), PAGE_BYTES, PROT_READ);
+    assert_int_equal(uffd_poison(&uffd, page_of(zone, 200), 200), 200);
+    expect_poison(zone, 200, 100);
+}
+
 static int child_touches_poison(void)
 {
     return raises_bus_error(page_of(zone, 5) + 123) ? 0 : 1;
 }
 
-static void poison(void **state)
+static void poison_survives_fork(void **state)
 {
     (void)state;
-    need_uffd();
-    if (!(uffd.features & 1 << 14))
-        skip();
+    need_poison();
     int child_fd;
-    populate(zone, 40, 1);
-    populate(zone, 60, 2);
-    assert_int_equal(uffd_poison(&uffd, zone, 100), 40);
-    assert_true(raises_bus_error(page_of(zone, 39) + 77));
+    assert_int_equal(uffd_poison(&uffd, zone, 10), 10);
     pid_t pid = fork_serving(child_touches_poison, &child_fd);
     assert_int_equal(status_of(pid), 0);
     close(child_fd);
-    assert_int_equal(madvise(page_of(zone, 60), 2 * PAGE_BYTES, MADV_POPULATE_WRITE), 0);
-    assert_int_equal(uffd_move(&uffd, page_of(zone, 5), page_of(zone, 60), 1, 0, result), 0);
-    assert_int_equal(result[0], UFFD_OCCUPIED);
-    assert_int_equal(uffd_move(&uffd, side, page_of(zone, 5), 1, 0, result), 0);
-    assert_int_equal(result[0], UFFD_REFUSED);
-    assert_int_equal(uffd_copy(&uffd, page_of(zone, 5), page_of(zone, 60), 1, 0, result), 1);
-    assert_true(page_is(page_of(zone, 5), id_of(60)));
-    madvise(page_of(zone, 7), PAGE_BYTES, MADV_DONTNEED);
-    assert_int_equal(uffd_zero(&uffd, page_of(zone, 6), 2, result), 1);
-    assert_int_equal(result[0], UFFD_OCCUPIED);
-    /* Over a border between mappings. */
-    mprotect(page_of(zone, 301), PAGE_BYTES, PROT_READ);
-    assert_int_equal(uffd_poison(&uffd, page_of(zone, 200), 200), 200);
-    /* Whoever has marked it need not stay. */
-    assert_int_equal(uffd_unregister(&uffd, page_of(zone, 2), PAGE_BYTES), 0);
-    assert_true(raises_bus_error(page_of(zone, 2)));
+    expect_poison(zone, 0, 10);
 }
 
-/* Each error of the call, and a call that stops half-way, is got over. */
-static void poison_errors(void **state)
+static void poison_survives_unregistering(void **state)
 {
     (void)state;
-    need_uffd();
-    if (!(uffd.features & 1 << 14))
+    need_poison();
+    assert_int_equal(uffd_poison(&uffd, zone, 10), 10);
+    assert_int_equal(uffd_unregister(&uffd, zone, PAGES * PAGE_BYTES), 0);
+    expect_poison(zone, 0, 10);
+}
+
+static void poison_goes_at_madv_dontneed(void **state)
+{
+    (void)state;
+    need_poison();
+    assert_int_equal(uffd_poison(&uffd, zone, 10), 10);
+    assert_int_equal(madvise(page_of(zone, 7), PAGE_BYTES, MADV_DONTNEED), 0);
+    expect_absent(zone, 7, 1);
+    assert_int_equal(uffd_zero(&uffd, page_of(zone, 7), 1, result), 1);
+    assert_int_equal(page_of(zone, 7)[5], 0);
+    expect_poison(zone, 6, 1);
+    expect_poison(zone, 8, 1);
+}
+
+/* Neither onto it nor away with it; only UFFDIO_COPY, not UFFDIO_ZEROPAGE, puts a page over it. */
+static void poison_refuses_moves(void **state)
+{
+    (void)state;
+    need_poison();
+    populate(side, 5, 1);
+    assert_int_equal(uffd_poison(&uffd, zone, 10), 10);
+    assert_int_equal(uffd_move(&uffd, page_of(zone, 5), page_of(side, 5), 1, 0, result), 0);
+    assert_int_equal(result[0], UFFD_OCCUPIED);
+    expect_pages(side, 5, 1);
+    assert_int_equal(uffd_move(&uffd, side, page_of(zone, 5), 1, 0, result), 0);
+    assert_int_equal(result[0], UFFD_REFUSED);
+    assert_int_equal(uffd_zero(&uffd, page_of(zone, 5), 1, result), 0);
+    assert_int_equal(result[0], UFFD_OCCUPIED);
+    expect_poison(zone, 5, 1);
+    assert_int_equal(uffd_copy(&uffd, page_of(zone, 5), page_of(side, 5), 1, 0, result), 1);
+    expect_pages(zone, 5, 1);
+}
+
+static void poison_gives_efault(void **state)
+{
+    (void)state;
+    need_poison();
+    int fds[2];
+    assert_int_equal(pipe(fds), 0);
+    assert_int_equal(uffd_poison(&uffd, zone, 1), 1);
+    assert_int_equal(write(fds[1], zone, 8), -1);
+    assert_int_equal(errno, EFAULT);
+    close(fds[0]);
+    close(fds[1]);
+}
+
+/* ESRCH: of a process that has ended, nothing is marked, and the call comes to an end. */
+static void poison_of_a_process_that_is_gone(void **state)
+{
+    (void)state;
+    need_poison();
+    if (!uffd_reports_forks(&uffd))
         skip();
+    struct uffd child = {.pagemap = -1};
+    pid_t pid = fork_serving(wait_for_kill, &child.fd);
+    assert_int_equal(uffd_poison(&child, zone, 8), 8);
+    expect_absent(zone, 0, 8); /* it is the child's */
+    kill(pid, SIGKILL);
+    status_of(pid);
+    assert_int_equal(uffd_poison(&child, page_of(zone, 8), 8), 0);
+    close(child.fd);
+}
+
+/* ENOMEM and all the others, and calls that stop half-way, are got over. Of `u`: one without a pagemap is told ESRCH as well. */
+static void poison_in_spite_of_failures(const struct uffd *u, char *base)
+{
+    uint64_t injected = uffd_counters.injected;
     for (uint64_t seed = 1; seed < 200; seed++) {
-        madvise(zone, 64 * PAGE_BYTES, MADV_DONTNEED);
+        madvise(base, 64 * PAGE_BYTES, MADV_DONTNEED);
         uffd_inject(3, seed);
-        size_t done = uffd_poison(&uffd, zone, 64);
+        size_t done = uffd_poison(u, base, 64);
         uffd_inject(0, 0);
         assert_int_equal(done, 64);
     }
+    assert_true(uffd_counters.injected > injected + 50);
+    expect_poison(base, 0, 64);
+    /* Where every call fails or stops half-way it ends, and what it says is marked is. */
+    madvise(base, 64 * PAGE_BYTES, MADV_DONTNEED);
+    for (uint64_t seed = 1; seed < 20; seed++) {
+        uffd_inject(1, seed);
+        size_t done = uffd_poison(u, base, 64);
+        uffd_inject(0, 0);
+        expect_poison(base, 0, done);
+        if (done < 64)
+            assert_int_equal(uffd_poison(u, page_of(base, done), 1), 1);
+        madvise(base, 64 * PAGE_BYTES, MADV_DONTNEED);
+    }
+}
+
+static void poison_errors(void **state)
+{
+    (void)state;
+    need_poison();
+    poison_in_spite_of_failures(&uffd, zone);
 }
 
 static char *quiet_page;
@@ -845,11 +958,12 @@ static int child_touches_quiet_page(void)
 static void quiet(void **state)
 {
     (void)state;
+    enum { QUIET_PAGES = 64 };
     struct uffd poisoner;
-    if (uffd_open_poison(&poisoner) != 0)
+    if (uffd_open(&poisoner, UFFD_POISON) != UFFD_READY)
         skip();
-    char *p = mmap(NULL, 8 * PAGE_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (uffd_register_wp(&poisoner, p, 8 * PAGE_BYTES) != 0)
+    char *p = map_pages(QUIET_PAGES);
+    if (uffd_register_wp(&poisoner, p, QUIET_PAGES * PAGE_BYTES) != 0)
         skip();
     p[0] = 1;
     assert_int_equal(p[PAGE_BYTES], 0);
@@ -862,9 +976,11 @@ static void quiet(void **state)
     quiet_page = page_of(p, 3);
     assert_int_equal(status_of(fork_serving(child_touches_quiet_page, &child_fd)), 0);
     close(child_fd);
+    poison_in_spite_of_failures(&poisoner, p);
+    assert_int_equal(uffd_poison(&poisoner, p, QUIET_PAGES), QUIET_PAGES);
     uffd_close(&poisoner);
-    assert_true(raises_bus_error(page_of(p, 2)));
-    munmap(p, 8 * PAGE_BYTES);
+    expect_poison(p, 0, QUIET_PAGES);
+    munmap(p, QUIET_PAGES * PAGE_BYTES);
 }
 
 /* ---- Injected failures, against a model of where each page is ---- */
@@ -1006,7 +1122,14 @@ int main(void)
         uffd_test(a_child_is_served_in_spite_of_failures),
         uffd_test(occupied_in_the_child),
         uffd_test(calls_during_a_fork),
-        uffd_test(poison),
+        uffd_test(poison_stops_at_what_is_there),
+        uffd_test(poison_stops_at_other_mappings),
+        uffd_test(poison_survives_fork),
+        uffd_test(poison_survives_unregistering),
+        uffd_test(poison_goes_at_madv_dontneed),
+        uffd_test(poison_refuses_moves),
+        uffd_test(poison_gives_efault),
+        uffd_test(poison_of_a_process_that_is_gone),
         uffd_test(poison_errors),
         uffd_test(quiet),
         uffd_test(failures_lose_nothing),
