@@ -13,9 +13,11 @@ skip() { echo "SKIP: $*"; exit 77; }
 [ -e "$SINTER_LIB" ] || { echo "ERROR: SINTER_LIB: no such file: $SINTER_LIB"; exit 99; }
 SINTER_LIB=$(realpath "$SINTER_LIB")
 
+patience=${SINTER_TEST_PATIENCE:-1} # all time limits are longer by this factor
+
 # within SECONDS COMMAND...: runs it; a hang is a failure like any other, with a message of its own.
 within() {
-  local seconds=$1 status=0
+  local seconds=$(($1 * patience)) status=0
   shift
   timeout --kill-after=5 "$seconds" "$@" || status=$?
   case $status in

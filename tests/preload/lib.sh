@@ -1,6 +1,9 @@
 # What the tests with real programs share: each runs its program plain and preloaded and compares.
 . "$(dirname "${BASH_SOURCE[0]}")/../lib.sh"
 
+# Options for the program under the library; of no effect without it.
+[ -z "${SINTER_TEST_CONF:-}" ] || export SINTER_CONF=$SINTER_TEST_CONF
+
 tmp=$(mktemp -d "${TMPDIR:-/tmp}/sinter-test.XXXXXX") || exit 99
 servers=()
 
@@ -36,7 +39,7 @@ maps_library() {
 
 # await SECONDS COMMAND...: repeats the command until it succeeds.
 await() {
-  local end=$((SECONDS + $1))
+  local end=$((SECONDS + $1 * patience))
   shift
   until "$@" >/dev/null 2>&1; do
     [ $SECONDS -lt $end ] || fail "waited in vain for: $*"
@@ -89,7 +92,7 @@ same() {
 # both NAME SECONDS COMMAND...: output and status of the command must be the same preloaded. Each run has an empty
 # directory, of the same name since some programs note it down.
 both() {
-  local name=$1 seconds=$2 variant
+  local name=$1 seconds=$(($2 * patience)) variant
   shift 2
   for variant in plain sinter; do
     rm -rf "$tmp/run"

@@ -29,7 +29,7 @@ process_classes="WithProcessesTestQueue WithProcessesTestSharedMemory WithProces
 matching=
 for class in $process_classes; do matching="$matching -m $class"; done
 
-slower=1
+slower=$patience
 if [ "${1:-}" = packed ]; then
   export SINTER_CONF=compact:stress,compact_every:50 # of no effect without the library
   slower=20
