@@ -226,8 +226,9 @@ void *span_take_random(unsigned bin, uint64_t random)
     if (span != 0) {
         /* At least as many bits are set as free_slots says, and only holders of the lock clear any. */
         uint32_t choices = (uint32_t)load_relaxed(&span_info(span)->free_slots);
-        slot = span_address(span) +
-               (size_t)take_nth(span, (uint32_t)(random % choices)) * sizeclass_table[bin].size;
+        size_t size = sizeclass_table[bin].size, from = take_nth(span, (uint32_t)(random % choices)) * size;
+        populate_locked(span_info(span), pages_touched(from, from + size));
+        slot = span_address(span) + from;
         sub_relaxed(&span_info(span)->free_slots, 1);
         store_relaxed(&span_info(span)->recent, 1);
         relist_locked(b, span);

@@ -220,6 +220,32 @@ static void random_slots_are_random(void **state)
     span_check();
 }
 
+/* Pages under slots that were taken at random can go, as others. */
+static void random_slots_have_pages(void **state)
+{
+    (void)state;
+    unsigned bin = sizeclass_bin(64);
+    uint32_t seed = 2;
+    size_t n = 2 * (size_t)sizeclass_table[bin].slots, waiting;
+    span_purge(SIZE_MAX); /* so that no page counts as populated yet */
+    for (size_t i = 0; i < n; i++) {
+        slots[i] = span_take_random(bin, unit_random(&seed));
+        memset(slots[i], 1, 64);
+    }
+    for (size_t i = 1; i < n; i++) { /* the last in its span keeps it in use */
+        if (span_of(slots[i]) == span_of(slots[0]))
+            span_give(bin, &slots[i], 1, "test");
+    }
+    assert_int_equal(span_sweep(true, &waiting, NULL), SPAN_PAGES - 1);
+    assert_int_equal(*(char *)slots[0], 1);
+    span_give(bin, &slots[0], 1, "test");
+    for (size_t i = 1; i < n; i++) {
+        if (span_of(slots[i]) != span_of(slots[0]))
+            span_give(bin, &slots[i], 1, "test");
+    }
+    span_check();
+}
+
 static void random_operations(void **state)
 {
     (void)state;
@@ -316,6 +342,7 @@ int main(void)
         cmocka_unit_test(purge_gives_back_free_spans),
         cmocka_unit_test(sweep_gives_back_free_pages),
         cmocka_unit_test(random_slots_are_random),
+        cmocka_unit_test(random_slots_have_pages),
         cmocka_unit_test(random_operations),
         cmocka_unit_test(overwritten_tables_are_found),
     };
