@@ -47,7 +47,7 @@
     X(guard_quarantine, BYTES, 64 * MiB, 0, 1024 * GiB, NULL, LIVE,                                          \
       "address space of freed guarded blocks that is not used again yet; it takes no memory")                \
     X(guard_misuse, CHOICE, 0, 0, 1, "abort|report", LIVE,                                                   \
-      "what follows a report: the end, or nothing; the page is then open, the pointer ignored")              \
+      "what follows a report of misuse: the end, or nothing; pages are then opened, pointers ignored")              \
     X(guard_report, CHOICE, 0, 0, 1, "text|json", LIVE, "the form of reports; json: an object a line")       \
     X(guard_fd, COUNT, 2, 0, 1048575, NULL, LIVE, "descriptor that reports go to")                           \
     X(guard_file, PATH, 0, 0, 0, NULL, START, "file that reports are added to, instead")                     \

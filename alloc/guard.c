@@ -475,7 +475,7 @@ void guard_init(void)
         warning("guard mode is off: this system has no memory for it, or no guard pages");
         return;
     }
-    guard_stack_init();
+    guard_report_init();
     guard_signal_init();
     guard_rate = rate;
     guard_thread_begins();

@@ -4,6 +4,7 @@
 #include "guard_print.h"
 #include "os.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,6 +26,20 @@ static void begin(void)
 static void end(void)
 {
     atomic_store(&writer, 0);
+}
+
+static bool is_on;
+
+void guard_report_init(void)
+{
+    if (!is_on)
+        guard_stack_init();
+    is_on = true;
+}
+
+bool guard_report_is_on(void)
+{
+    return is_on;
 }
 
 void guard_report_fork_child(void)
@@ -162,10 +177,12 @@ void guard_report_system_call(uintptr_t address, const struct guard_system_call 
 
 void guard_report_unguarded(enum guard_mistake mistake, uintptr_t address, const char *call, const char *text)
 {
+    int saved = errno;
     struct guard_event here;
     guard_event_now(&here);
     struct guard_report r = {
         .mistake = mistake, .act = call, .call = true, .text = text, .address = address, .here = &here};
     report(&r);
-    abort();
+    stop();
+    errno = saved;
 }

@@ -24,6 +24,10 @@ enum guard_mistake {
 enum { GUARD_TEXT, GUARD_JSON };
 enum { GUARD_ABORT, GUARD_REPORT };
 
+/* Has what reports need ready, once and before they are wanted. Without that there are only lines of text, without stacks. */
+void guard_report_init(void);
+bool guard_report_is_on(void);
+
 /* Whoever was writing one is not here. */
 void guard_report_fork_child(void);
 
@@ -50,8 +54,8 @@ struct guard_system_call {
 /* The kernel has answered EFAULT to `name`, which was given a buffer of which the page of `address` is closed. */
 void guard_report_system_call(uintptr_t address, const struct guard_system_call *call, const char *name);
 
-/* `call` was given what is no live block, and no guarded one either; `text` says what is known. Ends the program. */
-_Noreturn void guard_report_unguarded(enum guard_mistake mistake, uintptr_t address, const char *call,
-                                      const char *text);
+/* `call` was given what is no live block, and no guarded one either, or has found it overwritten; `text` says what is known. */
+void guard_report_unguarded(enum guard_mistake mistake, uintptr_t address, const char *call,
+                            const char *text);
 
 #endif

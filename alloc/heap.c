@@ -127,11 +127,25 @@ enum { LOOK_BACK = 64 };
 static void free_small(void *p, const char *call)
 {
     struct span_location at = span_find(p);
-    if (unlikely(at.bin == 0 || at.offset != 0 || at.free || tcache_holds(at.bin, p, LOOK_BACK)))
+    if (unlikely(at.bin == 0 || at.offset != 0 || at.free || tcache_holds(at.bin, p, LOOK_BACK))) {
         misuse_bad_pointer(call, p);
+        return;
+    }
     if (conf_get(CONF_zero_on_free))
         memset(p, 0, sizeclass_table[at.bin].size);
     tcache_free(at.bin, p, call);
+}
+
+static void free_large(void *p, const char *call)
+{
+    size_t bytes = conf_get(CONF_zero_on_free) ? heap_usable_size(p, call) : 1;
+    if (unlikely(bytes == 0)) /* and it has been reported */
+        return;
+    if (conf_get(CONF_zero_on_free))
+        memset(p, 0, bytes);
+    if (unlikely(!(run_zone_contains(p) ? run_free(p) : huge_free(p))))
+        misuse_bad_pointer(call, p);
+    background_poke();
 }
 
 void heap_free_slow(void *p, const char *call)
@@ -146,11 +160,7 @@ void heap_free_slow(void *p, const char *call)
         guard_free(p, call);
         return;
     }
-    if (conf_get(CONF_zero_on_free))
-        memset(p, 0, heap_usable_size(p, call));
-    if (!(run_zone_contains(p) ? run_free(p) : huge_free(p)))
-        misuse_bad_pointer(call, p);
-    background_poke();
+    free_large(p, call);
 }
 
 void heap_free_sized_slow(void *p, size_t size, const char *call)
@@ -165,8 +175,10 @@ size_t heap_usable_size(const void *p, const char *call)
 {
     if (span_zone_contains(p)) {
         struct span_location at = span_find(p);
-        if (unlikely(at.bin == 0 || at.offset != 0 || at.free || tcache_holds_last(at.bin, p)))
+        if (unlikely(at.bin == 0 || at.offset != 0 || at.free || tcache_holds_last(at.bin, p))) {
             misuse_bad_pointer(call, p);
+            return 0;
+        }
         return sizeclass_table[at.bin].size;
     }
     if (guard_contains(p))
@@ -219,7 +231,7 @@ void *heap_realloc(void *p, size_t size, const char *call)
     if (p == NULL)
         return heap_malloc(size);
     size_t old_size = heap_usable_size(p, call);
-    if (unlikely(old_size == 0)) /* guard mode has reported it and goes on */
+    if (unlikely(old_size == 0)) /* it has been reported, and the program goes on */
         return heap_malloc(size);
     if (size == 0) {
         heap_free(p, call);

@@ -25,7 +25,7 @@ void *heap_realloc(void *p, size_t size, const char *call);
 /* `align` is a power of two. */
 void *heap_memalign(size_t align, size_t size);
 
-/* Bytes that the block may use; dies on anything that is not a live block, which NULL (0 bytes) is not. */
+/* Bytes that the block may use. Anything else, and NULL, is misuse, and 0 bytes if the program goes on. */
 size_t heap_usable_size(const void *p, const char *call);
 
 /* Pops from the thread's stack; NULL if the slow path is needed. See tcache_table.h for the order of the accesses. */

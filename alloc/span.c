@@ -278,10 +278,16 @@ void span_add_free(unsigned bin, uint32_t span, int32_t n)
         settle(bin, span);
 }
 
-static COLD void die_double_free(const char *call, uint32_t span, unsigned bin, uint32_t w, uint64_t twice)
+/* The slots of the mask, of word `w`, were free already. Returns how many they are. */
+static COLD int32_t tell_double_free(const char *call, uint32_t span, unsigned bin, uint32_t w,
+                                     uint64_t twice)
 {
-    uint32_t slot = w * 64 + (uint32_t)__builtin_ctzll(twice);
-    misuse_double_free_small(call, span_address(span) + (size_t)slot * sizeclass_table[bin].size, bin);
+    int32_t count = __builtin_popcountll(twice);
+    for (; twice != 0; twice &= twice - 1) {
+        uint32_t slot = w * 64 + (uint32_t)__builtin_ctzll(twice);
+        misuse_double_free_small(call, span_address(span) + (size_t)slot * sizeclass_table[bin].size, bin);
+    }
+    return count;
 }
 
 void span_give(unsigned bin, void *const *slots, size_t n, const char *call)
@@ -296,18 +302,19 @@ void span_give(unsigned bin, void *const *slots, size_t n, const char *call)
             uint64_t mask = 0;
             do {
                 uint64_t bit = (uint64_t)1 << (slot % 64);
-                if (unlikely(mask & bit))
-                    die_double_free(call, span, bin, w, bit);
-                mask |= bit;
                 added++;
+                if (unlikely(mask & bit))
+                    added -= tell_double_free(call, span, bin, w, bit);
+                mask |= bit;
                 i++;
             } while (i < n && span_number(slots[i]) == span &&
                      (slot = slot_number(slots[i], magic)) / 64 == w);
             uint64_t before = atomic_fetch_or_explicit(span_word(span, w), mask, memory_order_release);
             if (unlikely(before & mask))
-                die_double_free(call, span, bin, w, before & mask);
+                added -= tell_double_free(call, span, bin, w, before & mask);
         }
-        span_add_free(bin, span, added);
+        if (likely(added > 0))
+            span_add_free(bin, span, added);
     }
 }
 

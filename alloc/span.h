@@ -25,8 +25,8 @@ size_t span_take(unsigned bin, void **out, size_t want);
 void *span_take_random(unsigned bin, uint64_t random);
 
 /*
- * Gives `n` slots of `bin` back. Each must have been checked by span_find(). Dies on a slot that is free already,
- * in the name of the public function `call`.
+ * Gives `n` slots of `bin` back. Each must have been checked by span_find(). A slot that is free already is misuse of the
+ * public function `call`.
  */
 void span_give(unsigned bin, void *const *slots, size_t n, const char *call);
 
