@@ -52,6 +52,7 @@ static size_t lay_out(char *start, size_t zone)
         [REGION_SPAN_INFO] = zone / SPAN_BYTES * SPAN_INFO_BYTES,
         [REGION_SPAN_BITS] = zone / SPAN_BYTES * SPAN_BITS_BYTES,
         [REGION_SPAN_MORE] = zone / SPAN_BYTES * SPAN_MORE_BYTES,
+        [REGION_SPAN_HELD] = zone / SPAN_BYTES * SPAN_HELD_BYTES,
         [REGION_RUN_INFO] = zone / PAGE_BYTES * RUN_INFO_BYTES,
         [REGION_RUN_DIRTY] = zone / PAGE_BYTES / 8,
         [REGION_PAGE_INFO] = zone / PAGE_BYTES * PAGE_INFO_BYTES,

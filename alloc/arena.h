@@ -36,6 +36,7 @@ enum arena_region {
     REGION_SPAN_INFO,
     REGION_SPAN_BITS,
     REGION_SPAN_MORE,
+    REGION_SPAN_HELD, /* untouched without quarantine */
     REGION_RUN_INFO,
     REGION_RUN_DIRTY,
     /* For packing, and untouched without it; see compactor/pages.h and compactor/store.h. */
@@ -54,6 +55,7 @@ enum {
     SPAN_INFO_BYTES = 64,
     SPAN_BITS_BYTES = 128, /* of slot bitmaps, what slots of 64 bytes and more need */
     SPAN_MORE_BYTES = 384, /* the rest */
+    SPAN_HELD_BYTES = 512, /* as many bits as both have */
     RUN_INFO_BYTES = 32,
     PAGE_INFO_BYTES = 8,
     CHUNK_INFO_BYTES = 16,

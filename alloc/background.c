@@ -8,6 +8,7 @@
 #include "layout.h"
 #include "lock.h"
 #include "os.h"
+#include "quarantine.h"
 #include "raw_thread.h"
 #include "run.h"
 #include "span.h"
@@ -240,6 +241,7 @@ void background_exiting(void)
 
 void background_reclaim(void)
 {
+    quarantine_empty();
     give_back_free();
     span_pool_retract();
     run_retract();

@@ -4,7 +4,7 @@
  * Glossary
  *   page     4 KiB; the unit in which memory is given back to the system.
  *   span     64 KiB of the span zone, aligned to its size, cut into slots of one size class.
- *   slot     room for one small block; free, cached (in one thread cache), or live (the program's).
+ *   slot     room for one small block; free, cached (in one thread cache), live (the program's), or held (freed, in quarantine).
  *   run      contiguous pages of the run zone that hold one large block.
  *   mapping  a huge block's own mmap, outside the arena.
  *   bin      a size class with its central lists; numbers 1 .. BIN_COUNT - 1, 0 is "no bin".
@@ -16,8 +16,8 @@
  * Invariants
  *   I1  All metadata lies outside the zones; nothing is threaded through free memory. The allocator never
  *       touches a page of a zone on behalf of malloc or free; calloc's clearing, realloc's copying and the
- *       option zero_on_free do, and hold no lock then. Guarded blocks are in no zone: the bytes beside them are written.
- *   I2  For each span in use: slots free + slots cached + slots live = slots of the span.
+ *       options zero_on_free, quarantine and canary do, and hold no lock then. Guarded blocks are in no zone: the bytes beside them are written.
+ *   I2  For each span in use: slots free + slots cached + slots live + slots held = slots of the span.
  *   I3  Each page of the run zone below its frontier is in exactly one run: live, free or purging.
  *   I4  Whatever is dirty is counted once: spans in span_pool, pages of free runs in run_dirty.
  *   I5  Locks are taken in the order of enum lock_rank and never across a call into the program.

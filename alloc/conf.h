@@ -38,6 +38,10 @@
     X(randomize, SWITCH, 0, 0, 1, NULL, START, "hand out free slots in random order (implies cache:off)")    \
     X(zero_on_free, SWITCH, 0, 0, 1, NULL, START,                                                            \
       "overwrite blocks with zeros when they are freed (implies cache:off)")                                 \
+    X(quarantine, BYTES, 0, 0, 1024 * GiB, NULL, START,                                                      \
+      "freed small blocks, so many bytes, wait before they are used again (implies cache:off)")              \
+    X(canary, SWITCH, 0, 0, 1, NULL, START,                                                                  \
+      "find writes behind small blocks when they are freed (implies cache:off)")                             \
     X(guard, RATE, 0, 0, 1000000000, "off|on|all|sample=N", START,                                           \
       "guard one in N allocations by pages that nobody may touch; on: one in 1000, all: each")               \
     X(guard_way, CHOICE, 0, 0, 3, "auto|poison|madvise|mprotect", START,                                     \
@@ -47,7 +51,7 @@
     X(guard_quarantine, BYTES, 64 * MiB, 0, 1024 * GiB, NULL, LIVE,                                          \
       "address space of freed guarded blocks that is not used again yet; it takes no memory")                \
     X(guard_misuse, CHOICE, 0, 0, 1, "abort|report", LIVE,                                                   \
-      "what follows a report of misuse: the end, or nothing; pages are then opened, pointers ignored")              \
+      "what follows a report of misuse: the end, or nothing; pages are then opened, pointers ignored")       \
     X(guard_report, CHOICE, 0, 0, 1, "text|json", LIVE, "the form of reports; json: an object a line")       \
     X(guard_fd, COUNT, 2, 0, 1048575, NULL, LIVE, "descriptor that reports go to")                           \
     X(guard_file, PATH, 0, 0, 0, NULL, START, "file that reports are added to, instead")                     \

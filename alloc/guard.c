@@ -3,6 +3,7 @@
 #include "background.h"
 #include "conf.h"
 #include "fatal.h"
+#include "fill.h"
 #include "guard_pages.h"
 #include "guard_report.h"
 #include "guard_signal.h"
@@ -300,24 +301,11 @@ void *guard_alloc(size_t size, size_t align)
 
 /* ---- free ---- */
 
-/* The address of the first byte that is not the canary's any more, 0 if there is none. */
-static uintptr_t find_damage(const char *from, const char *to)
-{
-    const uint64_t whole = GUARD_CANARY * 0x0101010101010101u;
-    for (uint64_t word; to - from >= (ptrdiff_t)sizeof(word); from += sizeof(word)) {
-        memcpy(&word, from, sizeof(word));
-        if (word != whole)
-            break;
-    }
-    while (from < to && *(const uint8_t *)from == GUARD_CANARY)
-        from++;
-    return from < to ? (uintptr_t)from : 0;
-}
-
 static void check_canary(const struct guard_slot *slot, const char *call)
 {
     const char *start = (const char *)slot->start, *end = start + slot->size;
-    uintptr_t before = find_damage(first_page(slot), start), behind = find_damage(end, last_page_end(slot));
+    uintptr_t before = fill_damage(first_page(slot), start, GUARD_CANARY),
+              behind = fill_damage(end, last_page_end(slot), GUARD_CANARY);
     if (unlikely(behind != 0 || before != 0))
         guard_report_damage(slot, behind != 0 ? behind : before, &slot->freed, call);
 }

@@ -54,7 +54,7 @@ static struct traces trace_all(const struct guard_report *r)
     static struct place places[3 * GUARD_FRAMES]; /* too large for a signal stack */
     struct traces t = {.here = trace_of(r->here, places, !r->call)};
     size_t count = t.here.count;
-    if (r->slot != NULL) {
+    if (r->slot != NULL && r->slot->allocated.ns != 0) { /* of ordinary blocks it is not known */
         t.allocated = trace_of(&r->slot->allocated, places + count, false);
         count += t.allocated.count;
         if (guard_is_freed(r->slot) && &r->slot->freed != r->here)

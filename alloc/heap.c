@@ -1,12 +1,14 @@
 #include "heap.h"
 
 #include "background.h"
+#include "canary.h"
 #include "conf.h"
 #include "fatal.h"
 #include "guard.h"
 #include "huge.h"
 #include "init.h"
 #include "misuse.h"
+#include "quarantine.h"
 #include "run.h"
 #include "span.h"
 
@@ -73,12 +75,35 @@ static COLD void *alloc_short(unsigned bin, size_t size, size_t align)
     return p != NULL ? p : alloc_large(size, align, false);
 }
 
+static size_t slot_size_of(const void *p)
+{
+    return sizeclass_table[span_find(p).bin].size;
+}
+
+/* `size` is not 0. */
+static COLD void *alloc_with_canary(size_t size, size_t align)
+{
+    unsigned bin = size <= SMALL_MAX ? sizeclass_bin_aligned(size + CANARY_BYTES, align) : 0;
+    if (bin == 0)
+        return alloc_large(size, align, false);
+    void *p = alloc_from_bin(bin);
+    if (unlikely(p == NULL))
+        p = alloc_short(bin, size, align);
+    if (likely(p != NULL && span_zone_contains(p)))
+        canary_set(p, slot_size_of(p), size);
+    return p;
+}
+
 void *heap_malloc_empty(size_t size)
 {
     heap_init();
     if (unlikely(guard_thread_begins()))
         return heap_malloc(size);
     unsigned bin = sizeclass_bin(size);
+    if (unlikely(canary_is_on)) {
+        tcache_undo_pop(bin);
+        return alloc_with_canary(size, 1);
+    }
     void *p = tcache_alloc(bin);
     return likely(p != NULL) ? p : alloc_short(bin, size, 1);
 }
@@ -131,6 +156,14 @@ static void free_small(void *p, const char *call)
         misuse_bad_pointer(call, p);
         return;
     }
+    if (unlikely(canary_is_on))
+        canary_check(p, sizeclass_table[at.bin].size, call);
+    if (quarantine_is_on()) {
+        if (unlikely(!quarantine_free(at.bin, p, call)))
+            misuse_bad_pointer(call, p);
+        background_poke();
+        return;
+    }
     if (conf_get(CONF_zero_on_free))
         memset(p, 0, sizeclass_table[at.bin].size);
     tcache_free(at.bin, p, call);
@@ -163,12 +196,24 @@ void heap_free_slow(void *p, const char *call)
     free_large(p, call);
 }
 
+/* Is the pointer a small block that the program may free? */
+static bool is_small_block(const void *p)
+{
+    if (!span_zone_contains(p))
+        return false;
+    struct span_location at = span_find(p);
+    return at.bin != 0 && at.offset == 0 && !at.free;
+}
+
 void heap_free_sized_slow(void *p, size_t size, const char *call)
 {
-    if (guard_contains(p))
+    if (guard_contains(p)) {
         guard_free_sized(p, size, call);
-    else
-        heap_free_slow(p, call);
+        return;
+    }
+    if (unlikely(canary_is_on) && is_small_block(p))
+        canary_check_size(p, slot_size_of(p), size, call);
+    heap_free_slow(p, call);
 }
 
 size_t heap_usable_size(const void *p, const char *call)
@@ -179,7 +224,8 @@ size_t heap_usable_size(const void *p, const char *call)
             misuse_bad_pointer(call, p);
             return 0;
         }
-        return sizeclass_table[at.bin].size;
+        size_t slot_size = sizeclass_table[at.bin].size;
+        return unlikely(canary_is_on) ? canary_check((void *)(uintptr_t)p, slot_size, call) : slot_size;
     }
     if (guard_contains(p))
         return guard_usable_size(p, call);
@@ -226,6 +272,17 @@ static bool fits_slot(size_t slot_size, size_t size)
     return size <= slot_size && size >= slot_size / 2;
 }
 
+static bool resize_small(void *p, size_t usable_size, size_t size)
+{
+    if (likely(!canary_is_on))
+        return fits_slot(usable_size, size);
+    size_t slot_size = slot_size_of(p);
+    bool fits = fits_slot(slot_size, size + CANARY_BYTES);
+    if (fits)
+        canary_set(p, slot_size, size);
+    return fits;
+}
+
 void *heap_realloc(void *p, size_t size, const char *call)
 {
     if (p == NULL)
@@ -240,7 +297,7 @@ void *heap_realloc(void *p, size_t size, const char *call)
     if (unlikely(size > PTRDIFF_MAX))
         return out_of_memory();
     if (span_zone_contains(p))
-        return fits_slot(old_size, size) ? p : move_block(p, old_size, size, call);
+        return resize_small(p, old_size, size) ? p : move_block(p, old_size, size, call);
     if (guard_contains(p))
         return move_block(p, old_size, size, call);
     if (run_zone_contains(p)) {
@@ -279,6 +336,9 @@ static void *memalign_counted(size_t align, size_t size)
     void *p = guard_take(size, align);
     if (p != NULL)
         return p;
+    heap_init();
+    if (unlikely(canary_is_on))
+        return unlikely(size > PTRDIFF_MAX) ? out_of_memory() : alloc_with_canary(max_size(size, 1), align);
     return is_direct(align, size) ? malloc_small(align_up(size, align)) : memalign_beyond(align, size);
 }
 
@@ -286,7 +346,7 @@ void *heap_memalign(size_t align, size_t size)
 {
     if (align <= 16)
         return heap_malloc(size);
-    if (unlikely(guard_counts()))
+    if (unlikely(guard_counts() || canary_is_on))
         return memalign_counted(align, size);
     return is_direct(align, size) ? heap_malloc(align_up(size, align)) : memalign_beyond(align, size);
 }

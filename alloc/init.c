@@ -2,15 +2,18 @@
 
 #include "arena.h"
 #include "background.h"
+#include "canary.h"
 #include "conf.h"
 #include "control.h"
 #include "fatal.h"
 #include "guard.h"
+#include "guard_report.h"
 #include "heap.h"
 #include "huge.h"
 #include "lock.h"
 #include "meta.h"
 #include "os.h"
+#include "quarantine.h"
 #include "run.h"
 #include "sizeclass.h"
 #include "span.h"
@@ -59,6 +62,7 @@ void init_first_use(void)
         conf_init(SINTER_SYSCONFDIR "/sinter.conf", &sinter_conf != NULL ? sinter_conf : NULL,
                   environment_conf());
         control_init();
+        canary_init();
         sizeclass_init();
         if (!arena_init())
             fatal("no address space left for the arena");
@@ -81,6 +85,7 @@ static void fork_prepare(void)
 {
     background_fork_prepare();
     tcache_fork_prepare();
+    quarantine_fork_prepare();
     span_fork_prepare();
     run_fork_prepare();
     huge_fork_prepare();
@@ -97,6 +102,7 @@ static void fork_parent(void)
     huge_fork_parent();
     run_fork_parent();
     span_fork_parent();
+    quarantine_fork_parent();
     tcache_fork_parent();
     background_fork_parent();
 }
@@ -109,6 +115,7 @@ static void fork_child(void)
     huge_fork_child();
     run_fork_child();
     span_fork_child();
+    quarantine_fork_child();
     tcache_fork_child();
     background_fork_child();
 }
@@ -141,6 +148,8 @@ __attribute__((constructor(101))) static void at_start(void)
     heap_init();
     pthread_atfork(fork_prepare, fork_parent, fork_child);
     guard_init();
+    if (quarantine_is_on() || canary_is_on)
+        guard_report_init();
     if (conf_get(CONF_stats) != STATS_OFF)
         stats_keep_stderr();
 }

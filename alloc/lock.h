@@ -16,6 +16,7 @@ enum lock_rank {
     LOCK_SERVICE,    /* one fault at a time */
     LOCK_REGISTRY,   /* the list of thread caches */
     LOCK_CACHE,      /* one thread cache's slow paths */
+    LOCK_QUARANTINE, /* freed blocks that wait */
     LOCK_BIN,        /* one size class's span lists */
     LOCK_SPAN_POOL,  /* free spans */
     LOCK_RUN,        /* page runs */

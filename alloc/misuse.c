@@ -50,6 +50,21 @@ void misuse_double_free_small(const char *call, const void *slot, unsigned bin)
     double_free(call, slot, sizeclass_table[bin].size, "block");
 }
 
+void misuse_write_after_free(const char *call, const void *slot, unsigned bin, size_t offset)
+{
+    tell(GUARD_AFTER_FREE, call, slot,
+         "byte %zu of the %u-byte block at %p was written after it had been freed (found as it leaves the "
+         "quarantine)",
+         offset, sizeclass_table[bin].size, slot);
+}
+
+void misuse_trailer(const char *call, const void *slot, size_t slot_size)
+{
+    tell(GUARD_OVERFLOW, call, slot,
+         "the canary behind the block at %p, at the end of its slot of %zu bytes, is overwritten", slot,
+         slot_size);
+}
+
 static void bad_small(const char *call, const void *p)
 {
     struct span_location at = span_find(p);

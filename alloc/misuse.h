@@ -10,6 +10,12 @@
 /* `call` is the name of the public function. errno stays. */
 void misuse_double_free_small(const char *call, const void *slot, unsigned bin);
 
+/* Byte `offset` of a slot in quarantine is not what it was; `call` gives it back now. */
+void misuse_write_after_free(const char *call, const void *slot, unsigned bin, size_t offset);
+
+/* The last bytes of a live slot, which say how large its block is, were overwritten. */
+void misuse_trailer(const char *call, const void *slot, size_t slot_size);
+
 /* For a pointer that is not the start of a live block. Finds out what it is. */
 void misuse_bad_pointer(const char *call, const void *p);
 

@@ -4,6 +4,7 @@
 #include "fatal.h"
 #include "lock.h"
 #include "misuse.h"
+#include "quarantine.h"
 #include "span_pool.h"
 #include "span_table.h"
 
@@ -351,6 +352,14 @@ void span_settle_list(unsigned bin, uint32_t span)
 
 /* ---- looking up ---- */
 
+static bool slot_is_free(uint32_t span, uint32_t slot)
+{
+    uint64_t word = load_relaxed(span_word(span, slot / 64));
+    if (unlikely(quarantine_is_on()))
+        word |= load_relaxed(span_held_word(span, slot / 64));
+    return word >> (slot % 64) & 1;
+}
+
 struct span_location span_find(const void *p)
 {
     uint32_t span = span_number(p);
@@ -365,7 +374,7 @@ struct span_location span_find(const void *p)
         .slot = slot,
         .offset = (uint32_t)((uintptr_t)p & (SPAN_BYTES - 1)) - slot * size,
         .start = span_address(span) + (size_t)slot * size,
-        .free = load_relaxed(span_word(span, slot / 64)) >> (slot % 64) & 1,
+        .free = slot_is_free(span, slot),
     };
 }
 

@@ -35,7 +35,7 @@ struct span_location {
     uint32_t slot;   /* number of the slot */
     uint32_t offset; /* of the address into the slot */
     void *start;     /* of the slot */
-    bool free;       /* the slot is free in its span (not: in a thread cache) */
+    bool free;       /* the slot is free in its span, or in quarantine (not: in a thread cache) */
 };
 
 static inline bool span_zone_contains(const void *p)

@@ -3,6 +3,7 @@
 #include "decay.h"
 #include "layout.h"
 #include "lock.h"
+#include "quarantine.h"
 #include "span_table.h"
 
 static struct {
@@ -42,6 +43,8 @@ static void dirty_push(uint32_t span)
 static uint32_t frontier_take(void)
 {
     size_t end = (size_t)pool.frontier + 1;
+    if (quarantine_is_on() && !arena_grow(REGION_SPAN_HELD, end * SPAN_HELD_BYTES))
+        return 0;
     if (!arena_grow(REGION_SPAN_INFO, end * SPAN_INFO_BYTES) ||
         !arena_grow(REGION_SPAN_BITS, end * SPAN_BITS_BYTES) ||
         !arena_grow(REGION_SPAN_MORE, end * SPAN_MORE_BYTES) ||

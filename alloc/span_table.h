@@ -49,6 +49,7 @@ struct span {
 
 _Static_assert(sizeof(struct span) == SPAN_INFO_BYTES, "the arena's layout relies on it");
 _Static_assert(SLOT_WORDS * 8 == SPAN_BITS_BYTES + SPAN_MORE_BYTES, "the arena's layout relies on it");
+_Static_assert(SLOT_WORDS * 8 == SPAN_HELD_BYTES, "the arena's layout relies on it");
 _Static_assert(BIN_COUNT * 16 <= UINT16_MAX, "a page map entry is a bin number times 16");
 
 enum { SPAN_PAGES = SPAN_BYTES / PAGE_BYTES };
@@ -68,6 +69,12 @@ static inline _Atomic uint64_t *span_word(uint32_t span, unsigned w)
     return likely(w < FIRST)
                ? (_Atomic uint64_t *)arena_start(REGION_SPAN_BITS) + (size_t)span * FIRST + w
                : (_Atomic uint64_t *)arena_start(REGION_SPAN_MORE) + (size_t)span * MORE + (w - FIRST);
+}
+
+/* Word `w` of the slots that are in quarantine; only while the option is on. Synchronization: the quarantine's lock */
+static inline _Atomic uint64_t *span_held_word(uint32_t span, unsigned w)
+{
+    return (_Atomic uint64_t *)arena_start(REGION_SPAN_HELD) + (size_t)span * SLOT_WORDS + w;
 }
 
 static inline char *span_address(uint32_t span)

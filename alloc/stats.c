@@ -10,6 +10,7 @@
 #include "huge.h"
 #include "meta.h"
 #include "os.h"
+#include "quarantine.h"
 #include "run.h"
 #include "sizeclass.h"
 #include "span.h"
@@ -31,7 +32,8 @@ const char *stats_read(struct sinter_stats *stats)
     tcache_stats(&caches);
     background_stats(&background);
     guard_stats(&guards);
-    uint64_t small = spans.slot_bytes > caches.bytes ? spans.slot_bytes - caches.bytes : 0;
+    size_t held = quarantine_bytes(), free_slots = caches.bytes + held;
+    uint64_t small = spans.slot_bytes > free_slots ? spans.slot_bytes - free_slots : 0;
     *stats = (struct sinter_stats){
         .size = sizeof(*stats),
         .allocated = small + runs.bytes + huge.bytes + guards.live_bytes,
@@ -57,6 +59,7 @@ const char *stats_read(struct sinter_stats *stats)
         .guards_failed = guards.unclosed,
         .control = control_stats(),
         .guard_efaults = guard_efaults(),
+        .held = held,
     };
     return background_engine_stats(stats);
 }

@@ -46,7 +46,8 @@
     X(quarantined, BYTES, GAUGE, "address space of freed guarded blocks")                                    \
     X(guards_failed, NUMBER, COUNTER, "of them, whose pages were not closed")                                \
     X(control, NUMBER, GAUGE, "0: no page for the command sinter so far, 1: reachable, 2: not available")    \
-    X(guard_efaults, NUMBER, COUNTER, "system calls that were refused a guarded page")
+    X(guard_efaults, NUMBER, COUNTER, "system calls that were refused a guarded page")                       \
+    X(held, BYTES, GAUGE, "in freed small blocks that wait in quarantine")
 
 enum stats_unit { STATS_BYTES, STATS_NUMBER, STATS_NANOSECONDS };
 enum stats_kind { STATS_GAUGE, STATS_COUNTER };

@@ -2,6 +2,7 @@
 #include "conf.h"
 #include "meta.h"
 #include "os.h"
+#include "quarantine.h"
 #include "span.h"
 #include "tcache_table.h"
 
@@ -211,7 +212,7 @@ static void thread_ends(void *cache)
 static bool caches_wanted(void)
 {
     return conf_get(CONF_cache) && !conf_get(CONF_check) && !conf_get(CONF_randomize) &&
-           !conf_get(CONF_zero_on_free);
+           !conf_get(CONF_zero_on_free) && !conf_get(CONF_canary) && !quarantine_is_on();
 }
 
 static struct tcache *cache_of_thread(void)
@@ -241,6 +242,12 @@ void tcache_init(void)
 }
 
 /* ---- the slow halves of malloc and free ---- */
+
+void tcache_undo_pop(unsigned bin)
+{
+    if (tcache_own() == NULL)
+        no_bin_reset(bin);
+}
 
 static void *alloc_uncached(unsigned bin)
 {

@@ -41,9 +41,12 @@ void tcache_init(void);
  * tcache_alloc: a slot of `bin` (1 .. BIN_COUNT - 1), after the fast path has found no pointer in the thread's
  * stack and left `top` one too low. NULL if memory is exhausted.
  *
+ * tcache_undo_pop: instead of it, in a thread without a cache.
+ *
  * tcache_free: takes back a slot that span_find() has found live. `call` is the public function that frees.
  */
 void *tcache_alloc(unsigned bin);
+void tcache_undo_pop(unsigned bin);
 void tcache_free(unsigned bin, void *slot, const char *call);
 
 /* Is the slot the last that the calling thread has freed of its bin? Cheap enough to ask always. */

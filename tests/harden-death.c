@@ -123,17 +123,269 @@ static void interior_large(void)
     free(p);
 }
 
+/* ---- quarantine ---- */
+
+/* Others of the same class come and go. */
+static void churn(int rounds)
+{
+    for (int i = 0; i < rounds; i++)
+        free(hidden(malloc(SMALL)));
+}
+
+static void quarantined_double(void)
+{
+    char *p = malloc(SMALL);
+    free(p);
+    churn(100);
+    free(hidden(about(p, p)));
+    churn(5000);
+}
+
+static void quarantined_realloc(void)
+{
+    char *p = malloc(SMALL);
+    free(p);
+    char *q = realloc(hidden(about(p, p)), 100);
+    require(q != NULL && q != p);
+    require(malloc_usable_size(hidden(p)) == 0);
+}
+
+static void quarantined_interior(void)
+{
+    char *p = malloc(SMALL);
+    free(p);
+    free(hidden(about(p + 16, p)));
+}
+
+/* A slot is not used again before as many bytes of others have been freed as the option says. */
+static void quarantined_reuse(void)
+{
+    char *p = malloc(SMALL);
+    free(p);
+    for (int i = 0; i < 1000; i++) { /* 64 000 bytes: the first is in the quarantine yet */
+        char *q = malloc(SMALL);
+        require(q != p);
+        free(q);
+    }
+    bool again = false;
+    for (int i = 0; i < 3000 && !again; i++) {
+        char *q = malloc(SMALL);
+        again = q == p;
+        free(q);
+    }
+    require(again);
+}
+
+static void write_after_free(void)
+{
+    char *p = malloc(SMALL);
+    free(p);
+    ((volatile char *)hidden(about(p, p)))[5] = 1;
+    churn(3000);
+}
+
+static void write_after_free_of_all(void)
+{
+    char *p = malloc(5000); /* in a slot of 5120 bytes */
+    free(p);
+    about(p + 5119, p);
+    ((volatile char *)hidden(p))[5119] = 1;
+    churn(3000);
+}
+
+static void *churn_much(void *unused)
+{
+    (void)unused;
+    churn(3000);
+    return NULL;
+}
+
+static void write_after_free_threads(void)
+{
+    char *p = malloc(SMALL);
+    free(p);
+    ((volatile char *)hidden(about(p, p)))[0] = 1;
+    pthread_t threads[4];
+    for (int i = 0; i < 4; i++)
+        require(pthread_create(&threads[i], NULL, churn_much, NULL) == 0);
+    for (int i = 0; i < 4; i++)
+        pthread_join(threads[i], NULL);
+}
+
+/* The child has the quarantine as it was, and what is done to it there does not show in the parent. */
+static void quarantined_fork(void)
+{
+    char *p = malloc(SMALL);
+    free(p);
+    pid_t pid = fork();
+    if (pid == 0) {
+        free(hidden(about(p, p)));
+        ((volatile char *)hidden(p))[1] = 1;
+        churn(3000);
+        _exit(7);
+    }
+    int status;
+    require(waitpid(pid, &status, 0) == pid && WIFEXITED(status) && WEXITSTATUS(status) == 7);
+    churn(3000);
+}
+
+/* ---- canary ---- */
+
+static void write_at(size_t size, ptrdiff_t offset)
+{
+    char *p = malloc(size);
+    require(malloc_usable_size(p) == size);
+    memset(p, 2, size);
+    ((volatile char *)hidden(about(p, p)))[offset] = 0;
+    free(p);
+}
+
+static void overflow_end(void) /* of a slot: 64 bytes with the trailer */
+{
+    write_at(56, 56);
+}
+static void overflow_pad(void)
+{
+    write_at(13, 13);
+}
+static void overflow_later(void)
+{
+    write_at(50, 53);
+}
+static void overflow_trailer(void)
+{
+    write_at(50, 62); /* the pad's length */
+}
+static void overflow_medium(void)
+{
+    write_at(30000, 30000);
+}
+static void overflow_nothing(void)
+{
+    char *p = malloc(0);
+    ((volatile char *)hidden(about(p, p)))[1] = 0;
+    free(p);
+}
+
+static void overflow_string(void)
+{
+    char *p = malloc(24);
+    memset(p, 'a', 24);
+    about(p, p);
+    memcpy(p + 24, hidden((char[]){"b"}), 2);
+    free(p);
+}
+
+static void overflow_realloc(void)
+{
+    char *p = malloc(100);
+    ((volatile char *)hidden(about(p, p)))[101] = 0;
+    p = realloc(p, 104); /* in place */
+    memset(p, 1, 104);
+    p = realloc(p, 3000);
+    memset(p, 1, 3000);
+    free(p);
+}
+
+static void overflow_after_realloc(void)
+{
+    char *p = malloc(100);
+    p = realloc(p, 90);
+    require(malloc_usable_size(p) == 90);
+    ((volatile char *)hidden(about(p, p)))[90] = 0;
+    free(p);
+}
+
+static void overflow_aligned(void)
+{
+    char *p = memalign(256, 256), *q = memalign(64, 100), *r = memalign(4096, 5000);
+    require((uintptr_t)p % 256 == 0 && (uintptr_t)q % 64 == 0 && (uintptr_t)r % 4096 == 0);
+    require(malloc_usable_size(p) == 256 && malloc_usable_size(q) == 100 && malloc_usable_size(r) == 5000);
+    memset(p, 1, 256);
+    memset(r, 1, 5000);
+    free(p);
+    free(r);
+    ((volatile char *)hidden(about(q, q)))[100] = 0;
+    free(q);
+}
+
+static void overflow_calloc(void)
+{
+    char *p = calloc(5, 5);
+    for (int i = 0; i < 25; i++)
+        require(p[i] == 0);
+    ((volatile char *)hidden(about(p, p)))[25] = 0;
+    free(p);
+}
+
+static void overflow_usable_size(void)
+{
+    char *p = malloc(40);
+    ((volatile char *)hidden(about(p, p)))[40] = 0;
+    require(malloc_usable_size(p) == 40);
+    free(p);
+}
+
+static void overflow_fork(void)
+{
+    char *p = malloc(40);
+    ((volatile char *)hidden(about(p, p)))[41] = 0;
+    pid_t pid = fork();
+    if (pid == 0) {
+        free(p);
+        _exit(7);
+    }
+    int status;
+    require(waitpid(pid, &status, 0) == pid && WIFEXITED(status) && WEXITSTATUS(status) == 7);
+}
+
+static void wrong_size(void)
+{
+    char *p = malloc(40);
+    free_sized(hidden(about(p, p)), 41);
+    free_sized(malloc(40), 40);
+    free_sized(malloc(0), 0);
+    free_sized(NULL, 3);
+}
+
+/* What a program may do. */
+static void right_sizes(void)
+{
+    about(NULL, NULL);
+    for (size_t size = 1; size < 100000; size += size / 7 + 1) {
+        char *p = malloc(size), *q = memalign(128, size);
+        memset(p, 3, malloc_usable_size(p));
+        memset(q, 4, malloc_usable_size(q));
+        p = realloc(p, size + size / 3 + 1);
+        memset(p, 3, malloc_usable_size(p));
+        p = realloc(p, size / 2 + 1);
+        require(p[0] == 3 && p[size / 2] == 3 && q[0] == 4 && q[size - 1] == 4);
+        free(p);
+        free(q);
+    }
+}
+
 static void works(void)
 {
     about(NULL, NULL);
     free(calloc(3, 5));
 }
 
-#define DOUBLE(call, what) "sinter: " call "(): double free of %P (" what ", already free)"
-#define INTERIOR(call, what, rest)                                                                           \
-    "sinter: " call "(): pointer %P into a block (" what " at %B, offset " rest ")"
-#define FOREIGN(call) "sinter: " call "(): invalid pointer %P (not memory of Sinter)"
-#define GOES_ON       "guard_misuse:report"
+#define DOUBLE(call, what)         call "(): double free of %P (" what ", already free)"
+#define INTERIOR(call, what, rest) call "(): pointer %P into a block (" what " at %B, offset " rest ")"
+#define FOREIGN(call)              call "(): invalid pointer %P (not memory of Sinter)"
+/* A line by itself, and the first one of a report in the form of guard mode. */
+#define LINE        "sinter: "
+#define IN(mistake) "sinter: " mistake ": "
+#define WRITTEN(byte, size, block)                                                                           \
+    IN("use after free")                                                                                     \
+    "free(): byte " byte " of the " size "-byte block at " block                                             \
+    " was written after it had been freed (found as it leaves the quarantine)"
+#define BEYOND(call, offset, bytes, size)                                                                    \
+    IN("heap overflow")                                                                                      \
+    "found by " call "(): byte at %P+" offset " is overwritten, " bytes " beyond the " size                  \
+    "-byte block at %P"
+#define GOES_ON "guard_misuse:report"
 
 static const struct death {
     const char *name;
@@ -143,22 +395,77 @@ static const struct death {
     bool stack;        /* behind each first line */
     const char *lines; /* the first lines of its reports */
 } cases[] = {
-    {"double-small", GOES_ON, double_small, 0, false, DOUBLE("free", "64-byte block")},
-    {"double-small-no-cache", GOES_ON ",cache:off", double_small, 0, false, DOUBLE("free", "64-byte block")},
-    {"double-small-check", GOES_ON ",check:on", double_small, 0, false, DOUBLE("free", "64-byte block")},
-    {"double-in-cache", GOES_ON, double_in_cache, 0, false, DOUBLE("free", "64-byte block")},
-    {"double-large", GOES_ON, double_large, 0, false, DOUBLE("free", "page run")},
-    {"double-huge", GOES_ON, double_huge, 0, false, DOUBLE("free", "268435456-byte mapping")},
-    {"double-large-zeroed", GOES_ON ",zero_on_free:on", double_large, 0, false, DOUBLE("free", "page run")},
-    {"interior", GOES_ON, interior, 0, false, INTERIOR("free", "64-byte block", "16, allocated")},
+    {"double-small", GOES_ON, double_small, 0, false, LINE DOUBLE("free", "64-byte block")},
+    {"double-small-no-cache", GOES_ON ",cache:off", double_small, 0, false,
+     LINE DOUBLE("free", "64-byte block")},
+    {"double-small-check", GOES_ON ",check:on", double_small, 0, false, LINE DOUBLE("free", "64-byte block")},
+    {"double-in-cache", GOES_ON, double_in_cache, 0, false, LINE DOUBLE("free", "64-byte block")},
+    {"double-large", GOES_ON, double_large, 0, false, LINE DOUBLE("free", "page run")},
+    {"double-huge", GOES_ON, double_huge, 0, false, LINE DOUBLE("free", "268435456-byte mapping")},
+    {"double-large-zeroed", GOES_ON ",zero_on_free:on", double_large, 0, false,
+     LINE DOUBLE("free", "page run")},
+    {"interior", GOES_ON, interior, 0, false, LINE INTERIOR("free", "64-byte block", "16, allocated")},
     {"interior-large", GOES_ON, interior_large, 0, false,
-     INTERIOR("free", "131072-byte run", "4096, allocated")},
+     LINE INTERIOR("free", "131072-byte run", "4096, allocated")},
     {"foreign", GOES_ON, foreign, 0, false,
-     FOREIGN("free") "\n" FOREIGN("malloc_usable_size") "\n" FOREIGN("realloc")},
+     LINE FOREIGN("free") "\n" LINE FOREIGN("malloc_usable_size") "\n" LINE FOREIGN("realloc")},
     {"foreign-guarded", GOES_ON ",guard:on", foreign, 0, true,
-     "sinter: invalid free: free(): invalid pointer %P (not memory of Sinter)\n"
-     "sinter: invalid free: malloc_usable_size(): invalid pointer %P (not memory of Sinter)\n"
-     "sinter: invalid free: realloc(): invalid pointer %P (not memory of Sinter)"},
+     IN("invalid free") FOREIGN("free") "\n" IN("invalid free")
+         FOREIGN("malloc_usable_size") "\n" IN("invalid free") FOREIGN("realloc")},
+    {"quarantine-double", "quarantine:1m", quarantined_double, SIGABRT, true,
+     IN("double free") DOUBLE("free", "64-byte block")},
+    {"quarantine-double-goes-on", "quarantine:1m," GOES_ON, quarantined_double, 0, true,
+     IN("double free") DOUBLE("free", "64-byte block")},
+    {"quarantine-realloc", "quarantine:1m," GOES_ON, quarantined_realloc, 0, true,
+     IN("double free") DOUBLE("realloc", "64-byte block") "\n" IN("double free")
+         DOUBLE("malloc_usable_size", "64-byte block")},
+    {"quarantine-interior", "quarantine:1m", quarantined_interior, SIGABRT, true,
+     IN("invalid free") INTERIOR("free", "64-byte block", "16, free")},
+    {"quarantine-reuse", "quarantine:64064,check:on", quarantined_reuse, 0, false, ""},
+    {"quarantine-write", "quarantine:64k", write_after_free, SIGABRT, true, WRITTEN("5", "64", "%P")},
+    {"quarantine-write-goes-on", "quarantine:64k," GOES_ON, write_after_free, 0, true,
+     WRITTEN("5", "64", "%P")},
+    {"quarantine-write-zeroed", "quarantine:64k,zero_on_free:on", write_after_free, SIGABRT, true,
+     WRITTEN("5", "64", "%P")},
+    {"quarantine-write-random", "quarantine:64k,randomize:on", write_after_free, SIGABRT, true,
+     WRITTEN("5", "64", "%P")},
+    {"quarantine-write-canary", "quarantine:64k,canary:on", write_after_free, SIGABRT, true,
+     WRITTEN("5", "80", "%P")},
+    {"quarantine-write-last", "quarantine:64k", write_after_free_of_all, SIGABRT, true,
+     WRITTEN("5119", "5120", "%B")},
+    {"quarantine-write-threads", "quarantine:64k," GOES_ON, write_after_free_threads, 0, true,
+     WRITTEN("0", "64", "%P")},
+    {"quarantine-fork", "quarantine:64k," GOES_ON, quarantined_fork, 0, true,
+     IN("double free") DOUBLE("free", "64-byte block") "\n" WRITTEN("1", "64", "%P")},
+    {"canary-end", "canary:on", overflow_end, SIGABRT, true, BEYOND("free", "56", "1 byte", "56")},
+    {"canary-end-goes-on", "canary:on," GOES_ON, overflow_end, 0, true, BEYOND("free", "56", "1 byte", "56")},
+    {"canary-pad", "canary:on", overflow_pad, SIGABRT, true, BEYOND("free", "13", "1 byte", "13")},
+    {"canary-pad-quarantine", "canary:on,quarantine:1m", overflow_pad, SIGABRT, true,
+     BEYOND("free", "13", "1 byte", "13")},
+    {"canary-pad-zeroed", "canary:on,zero_on_free:on,randomize:on", overflow_pad, SIGABRT, true,
+     BEYOND("free", "13", "1 byte", "13")},
+    {"canary-later", "canary:on", overflow_later, SIGABRT, true, BEYOND("free", "53", "4 bytes", "50")},
+    {"canary-trailer", "canary:on", overflow_trailer, SIGABRT, true,
+     IN("heap overflow") "free(): the canary behind the block at %P, at the end of its slot of 64 bytes, is "
+                         "overwritten"},
+    {"canary-medium", "canary:on", overflow_medium, SIGABRT, true,
+     BEYOND("free", "30000", "1 byte", "30000")},
+    {"canary-nothing", "canary:on", overflow_nothing, SIGABRT, true, BEYOND("free", "1", "1 byte", "1")},
+    {"canary-string", "canary:on", overflow_string, SIGABRT, true, BEYOND("free", "24", "1 byte", "24")},
+    {"canary-realloc", "canary:on," GOES_ON, overflow_realloc, 0, true,
+     BEYOND("realloc", "101", "2 bytes", "100")},
+    {"canary-after-realloc", "canary:on", overflow_after_realloc, SIGABRT, true,
+     BEYOND("free", "90", "1 byte", "90")},
+    {"canary-aligned", "canary:on", overflow_aligned, SIGABRT, true, BEYOND("free", "100", "1 byte", "100")},
+    {"canary-calloc", "canary:on", overflow_calloc, SIGABRT, true, BEYOND("free", "25", "1 byte", "25")},
+    {"canary-usable-size", "canary:on," GOES_ON, overflow_usable_size, 0, true,
+     BEYOND("malloc_usable_size", "40", "1 byte", "40")},
+    {"canary-fork", "canary:on," GOES_ON, overflow_fork, 0, true, BEYOND("free", "41", "2 bytes", "40")},
+    {"canary-wrong-size", "canary:on," GOES_ON, wrong_size, 0, true,
+     "sinter: wrong size: free_sized(%P, 41), a 40-byte block"},
+    {"canary-right-sizes", "canary:on", right_sizes, 0, false, ""},
+    {"canary-right-sizes-all", "canary:on,quarantine:64k,randomize:on,zero_on_free:on,guard:sample=7",
+     right_sizes, 0, false, ""},
     {"nothing", GOES_ON, works, 0, false, ""},
 };
 enum { CASES = sizeof cases / sizeof *cases };

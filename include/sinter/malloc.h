@@ -84,6 +84,7 @@ struct sinter_stats {
     uint64_t control; /* can the command `sinter` reach the process? 0: not so far, 1: yes, 2: not here */
     /* System calls that answered EFAULT because of a guarded page (number). */
     uint64_t guard_efaults;
+    uint64_t held; /* freed small blocks that wait in quarantine */
 };
 
 /*
