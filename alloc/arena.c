@@ -42,8 +42,15 @@ uintptr_t arena_base CACHE_ALIGNED;
 char *arena_starts[REGION_COUNT];
 size_t arena_span_limit;
 
-/* Lays the regions out from `start` (NULL: only measures) for zones of `zone` bytes; returns the total size. */
-static size_t lay_out(char *start, size_t zone)
+/* Does the region hold what the program writes, or what has to be near it? */
+static bool holds_blocks(int region)
+{
+    return region == REGION_MAP || region == REGION_SPANS || region == REGION_RUNS ||
+           region == REGION_STORE || region == REGION_SHADOW || region == REGION_GUARD;
+}
+
+/* Lays out either kind of regions from `start` (NULL: only measures) for zones of `zone` bytes; returns the total size. */
+static size_t lay_out(bool blocks, char *start, size_t zone)
 {
     const size_t sizes[REGION_COUNT] = {
         [REGION_MAP] = MAP_BYTES,
@@ -61,9 +68,12 @@ static size_t lay_out(char *start, size_t zone)
         [REGION_SHADOW] = zone,
         [REGION_GUARD] = zone / GUARD_PART,
         [REGION_GUARD_INFO] = zone / GUARD_PART / (2 * PAGE_BYTES) * GUARD_INFO_BYTES,
+        [REGION_META] = zone / 16,
     };
-    size_t offset = 0;
+    size_t offset = blocks ? 0 : CHUNK_BYTES;
     for (int i = 0; i < REGION_COUNT; i++) {
+        if (holds_blocks(i) != blocks)
+            continue;
         if (start != NULL) {
             arena_starts[i] = start + offset;
             arena.regions[i] =
@@ -86,25 +96,47 @@ static char *distant_address(void)
     return (char *)(lowest + align_down(os_random() % range, CHUNK_BYTES));
 }
 
+static void lay_out_far(void)
+{
+    size_t blocks_size = lay_out(true, NULL, ZONE_MAX), tables_size = lay_out(false, NULL, ZONE_MAX);
+    char *blocks = distant_address(), *tables;
+    do
+        tables = distant_address();
+    while (tables < blocks + blocks_size && blocks < tables + tables_size);
+    lay_out(true, blocks, ZONE_MAX);
+    lay_out(false, tables, ZONE_MAX);
+}
+
 /* Where those addresses do not exist (39-bit address spaces, valgrind): an arena of any size that can be had. */
 static bool reserve(void)
 {
     for (size_t zone = ZONE_MAX; zone >= ZONE_MIN; zone /= 2) {
-        char *start = os_reserve(NULL, lay_out(NULL, zone) + CHUNK_BYTES);
-        if (start != NULL) {
-            lay_out((char *)align_up((uintptr_t)start, CHUNK_BYTES), zone);
+        size_t blocks_size = lay_out(true, NULL, zone), tables_size = lay_out(false, NULL, zone);
+        char *blocks = os_reserve(NULL, blocks_size + CHUNK_BYTES);
+        char *tables = blocks != NULL ? os_reserve(NULL, tables_size + CHUNK_BYTES) : NULL;
+        if (tables != NULL) {
+            lay_out(true, (char *)align_up((uintptr_t)blocks, CHUNK_BYTES), zone);
+            lay_out(false, (char *)align_up((uintptr_t)tables, CHUNK_BYTES), zone);
             arena.reserved = true;
             return true;
         }
+        if (blocks != NULL)
+            os_unmap(blocks, blocks_size + CHUNK_BYTES);
     }
     return false;
+}
+
+/* Takes the first addresses of both kinds. */
+static bool take_addresses(void)
+{
+    return arena_grow(REGION_MAP, META_STEP) && arena_grow(REGION_META, META_STEP);
 }
 
 bool arena_init(void)
 {
     arena.huge_pages = os_huge_pages();
-    lay_out(distant_address(), ZONE_MAX);
-    if (!arena_grow(REGION_MAP, META_STEP) && !(reserve() && arena_grow(REGION_MAP, META_STEP)))
+    lay_out_far();
+    if (!take_addresses() && !(reserve() && take_addresses()))
         return false;
     arena_base = (uintptr_t)arena_start(REGION_SPANS);
     return true;
@@ -276,8 +308,9 @@ size_t arena_metadata_bytes(void)
 {
     size_t bytes = 0;
     for (int i = 0; i < REGION_COUNT; i++) {
-        bool blocks = arena.regions[i].zone || i == REGION_STORE || i == REGION_GUARD;
-        bytes += blocks ? 0 : arena.regions[i].committed;
+        bool table =
+            i == REGION_MAP || (!holds_blocks(i) && i != REGION_META); /* which meta_bytes() counts */
+        bytes += table ? arena.regions[i].committed : 0;
     }
     return bytes;
 }

@@ -4,11 +4,15 @@
  *     base - MAP_BYTES   page map: a bin for each span
  *     base               span zone: 64 KiB spans of small blocks
  *     ...                run zone: page runs of large blocks
- *     ...                span descriptors, slot bitmaps, run descriptors, dirty bits
- *     ...                what the compactor needs: page descriptors, its store, the shadow of the span zone
- *     ...                guarded slots, and what is known of them
+ *     ...                what the compactor needs: its store, the shadow of the span zone
+ *     ...                guarded slots
  *
- * Each part is a region that is mapped from its start, as far as it is needed, with MAP_FIXED_NOREPLACE, in a part
+ * and at another random address, so that no distance leads from blocks to tables, everything else:
+ *
+ *     span descriptors, slot bitmaps, run descriptors, dirty bits, page descriptors of the compactor, what is known of
+ *     guarded slots, other memory of the allocator's own (meta.h)
+ *
+ * Each part is a region with 2 MiB of nothing at least on either side. It is mapped from its start, as far as it is needed, with MAP_FIXED_NOREPLACE, in a part
  * of the address space that neither the kernel nor other runtimes choose by themselves. Nothing is reserved ahead:
  * a reservation of the whole (1 TiB) counts against RLIMIT_AS and RLIMIT_MEMLOCK, and a process that limits its
  * own address space then cannot even grow its stack. Should something settle in the way all the same, the zone
@@ -47,6 +51,7 @@ enum arena_region {
     /* For guard mode, and untouched without it; see guard.h. */
     REGION_GUARD,
     REGION_GUARD_INFO,
+    REGION_META, /* see meta.h */
     REGION_COUNT
 };
 

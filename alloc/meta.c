@@ -1,5 +1,6 @@
 #include "meta.h"
 
+#include "arena.h"
 #include "layout.h"
 #include "lock.h"
 #include "os.h"
@@ -19,8 +20,9 @@ struct free_block {
 static struct {
     struct lock lock;
     struct free_block *lists[KINDS];
-    char *piece, *piece_end; /* what is left of the last piece of memory from the system */
-    size_t bytes;
+    char *piece, *piece_end; /* what is left of the last memory from the system */
+    size_t region_bytes;     /* of the region, taken so far */
+    size_t bytes;            /* all of them */
 } meta = {.lock = LOCK_INITIALIZER(LOCK_META)};
 
 static const struct layout_entry places[] LAYOUT_PLACES = {
@@ -54,20 +56,39 @@ static void skip_locked(char *to)
     }
 }
 
+static void add_piece_locked(char *fresh, size_t bytes)
+{
+    if (meta.piece_end != fresh) {
+        skip_locked(meta.piece_end);
+        meta.piece = fresh;
+    }
+    meta.piece_end = fresh + bytes;
+    meta.bytes += bytes;
+}
+
+/* The next piece of the region, or one anywhere, large enough for `size` at a multiple of it. */
+static bool extend_locked(size_t size)
+{
+    /* The first piece is small, for the many programs that never need a second. */
+    size_t bytes = max_size(size, meta.bytes == 0 ? FIRST_PIECE : PIECE);
+    if (arena_grow(REGION_META, meta.region_bytes + bytes)) {
+        add_piece_locked(arena_start(REGION_META) + meta.region_bytes, bytes);
+        meta.region_bytes += bytes;
+        return true;
+    }
+    char *fresh = os_map(bytes, min_size(bytes, PIECE));
+    if (fresh != NULL)
+        add_piece_locked(fresh, bytes);
+    return fresh != NULL;
+}
+
 static void *cut_locked(size_t size)
 {
-    char *start = (char *)align_up((uintptr_t)meta.piece, size);
-    if (meta.piece == NULL || start + size > meta.piece_end) {
-        /* The first piece is small, for the many programs that never need a second. */
-        size_t piece = max_size(size, meta.bytes == 0 ? FIRST_PIECE : PIECE);
-        char *fresh = os_map(piece, min_size(piece, PIECE));
-        if (fresh == NULL)
+    char *start;
+    while (start = (char *)align_up((uintptr_t)meta.piece, size),
+           meta.piece == NULL || start + size > meta.piece_end) {
+        if (!extend_locked(size))
             return NULL;
-        if (meta.piece != NULL)
-            skip_locked(meta.piece_end);
-        meta.piece = start = fresh;
-        meta.piece_end = fresh + piece;
-        meta.bytes += piece;
     }
     skip_locked(start);
     meta.piece = start + size;

@@ -1,6 +1,6 @@
 /*
  * Memory for the allocator's own structures: blocks of a power of two, aligned to their size, never returned to
- * the system but reused.
+ * the system but reused. It lies in a region of the arena, with the other tables and far from blocks of the program.
  */
 #ifndef SINTER_META_H
 #define SINTER_META_H

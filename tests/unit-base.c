@@ -10,8 +10,10 @@
 #include "stats.h"
 
 #include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 static int setup(void **state)
@@ -115,6 +117,52 @@ static void regions_grow_apart(void **state)
     }
 }
 
+/* Does it end a process to touch the address? */
+static bool is_deadly(const char *at)
+{
+    int status;
+    pid_t pid = fork();
+    if (pid == 0) {
+        signal(SIGSEGV, SIG_DFL);
+        (void)*(const volatile char *)at;
+        _exit(0);
+    }
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    return WIFSIGNALED(status) && WTERMSIG(status) == SIGSEGV;
+}
+
+/* Whoever runs off the end of a region, or off its start, meets no other. */
+static void regions_have_borders(void **state)
+{
+    (void)state;
+    assert_non_null(meta_alloc(100000));
+    for (int a = 0; a < REGION_COUNT; a++) {
+        const char *start = arena_start((enum arena_region)a);
+        size_t committed = arena_committed((enum arena_region)a);
+        assert_true(committed > 0);
+        assert_true(is_deadly(start - 1));
+        assert_true(is_deadly(start + committed));
+        assert_false(is_deadly(start));
+        assert_false(is_deadly(start + committed - 1));
+    }
+}
+
+/* No distance between blocks and tables is the same in every process: it is that of two random addresses. */
+static void tables_are_elsewhere(void **state)
+{
+    (void)state;
+    static const enum arena_region tables[] = {
+        REGION_SPAN_INFO, REGION_SPAN_BITS, REGION_SPAN_MORE,  REGION_SPAN_HELD,  REGION_RUN_INFO,
+        REGION_RUN_DIRTY, REGION_PAGE_INFO, REGION_CHUNK_INFO, REGION_GUARD_INFO, REGION_META};
+    uintptr_t last = (uintptr_t)arena_start(REGION_GUARD) + ZONE_MAX / GUARD_PART;
+    for (size_t i = 0; i < sizeof tables / sizeof *tables; i++) {
+        uintptr_t at = (uintptr_t)arena_start(tables[i]);
+        assert_true(at < (uintptr_t)arena_start(REGION_MAP) || at > last);
+    }
+    uintptr_t block = (uintptr_t)meta_alloc(64), region = (uintptr_t)arena_start(REGION_META);
+    assert_true(block - region < arena_committed(REGION_META));
+}
+
 static void statistics_follow(void **state)
 {
     (void)state;
@@ -201,9 +249,10 @@ static void statistics_as_text_and_json(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(locks_exclude),      cmocka_unit_test(metadata_blocks),
-        cmocka_unit_test(statistics_follow),  cmocka_unit_test(statistics_as_text_and_json),
-        cmocka_unit_test(regions_grow_apart),
+        cmocka_unit_test(locks_exclude),        cmocka_unit_test(metadata_blocks),
+        cmocka_unit_test(statistics_follow),    cmocka_unit_test(statistics_as_text_and_json),
+        cmocka_unit_test(regions_grow_apart),   cmocka_unit_test(regions_have_borders),
+        cmocka_unit_test(tables_are_elsewhere),
     };
     return cmocka_run_group_tests_name("base", tests, setup, NULL);
 }
