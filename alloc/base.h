@@ -104,6 +104,12 @@ static inline size_t max_size(size_t a, size_t b)
     return a > b ? a : b;
 }
 
+/* Where a block of the program's is. */
+struct block_place {
+    void *start; /* NULL: there is none */
+    size_t bytes;
+};
+
 /* Always compiled, so that it cannot rot; costs nothing unless configured with --enable-debug. */
 #define debug_assert(x)                                                                                      \
     do {                                                                                                     \

@@ -50,6 +50,10 @@
       "where on its pages a guarded block lies: end finds overflows at once, start underflows")              \
     X(guard_quarantine, BYTES, 64 * MiB, 0, 1024 * GiB, NULL, LIVE,                                          \
       "address space of freed guarded blocks that is not used again yet; it takes no memory")                \
+    X(guard_large, SWITCH, 0, 0, 1, NULL, START,                                                             \
+      "pages that nobody may touch behind blocks of more than 32 KiB")                                       \
+    X(guard_tail, SWITCH, 0, 0, 1, NULL, START,                                                              \
+      "the same at the end of spans, where their last slot leaves a page free")                              \
     X(guard_misuse, CHOICE, 0, 0, 1, "abort|report", LIVE,                                                   \
       "what follows a report of misuse: the end, or nothing; pages are then opened, pointers ignored")       \
     X(guard_report, CHOICE, 0, 0, 1, "text|json", LIVE, "the form of reports; json: an object a line")       \

@@ -42,24 +42,34 @@ static bool install(void *addr, size_t size)
     return os_guard_install(addr, size);
 }
 
-bool guard_pages_close(void *addr, size_t size)
+bool guard_pages_close_by(enum guard_way by, void *addr, size_t size)
 {
-    if (way == GUARD_POISON)
+    if (by == GUARD_POISON)
         return poison(addr, size);
-    if (way == GUARD_MADVISE)
+    if (by == GUARD_MADVISE)
         return install(addr, size);
     /* First the access, so that no thread brings a page back; dropping does not need it. */
     bool protected = os_protect(addr, size);
     return os_drop(addr, size) && protected;
 }
 
-bool guard_pages_open(void *addr, size_t size)
+bool guard_pages_open_by(enum guard_way by, void *addr, size_t size)
 {
-    if (way == GUARD_POISON)
+    if (by == GUARD_POISON)
         return os_drop(addr, size);
-    if (way == GUARD_MADVISE)
+    if (by == GUARD_MADVISE)
         return os_guard_remove(addr, size);
     return os_commit(addr, size) == 0;
+}
+
+bool guard_pages_close(void *addr, size_t size)
+{
+    return guard_pages_close_by(way, addr, size);
+}
+
+bool guard_pages_open(void *addr, size_t size)
+{
+    return guard_pages_open_by(way, addr, size);
 }
 
 bool guard_pages_extend(void *start, size_t from, size_t size)

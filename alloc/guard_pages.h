@@ -32,6 +32,10 @@ bool guard_pages_extend(void *start, size_t from, size_t size);
 /* From open to closed: what was there is gone. False, with the pages empty, if the kernel refuses. */
 bool guard_pages_close(void *addr, size_t size);
 
+/* The same in another way than the chosen one, which may not be POISON. */
+bool guard_pages_close_by(enum guard_way by, void *addr, size_t size);
+bool guard_pages_open_by(enum guard_way by, void *addr, size_t size);
+
 /* From closed to open and zero. False if the kernel refuses, which is usual only of MPROTECT: too many mappings. */
 bool guard_pages_open(void *addr, size_t size);
 

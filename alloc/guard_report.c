@@ -98,12 +98,12 @@ static enum guard_mistake mistake_of_access(const struct guard_report *r)
     return r->address < r->slot->start ? GUARD_UNDERFLOW : GUARD_OVERFLOW;
 }
 
-void guard_report_access(uintptr_t address, bool write, uintptr_t pc)
+void guard_report_access(uintptr_t address, const struct guard_slot *block, bool write, uintptr_t pc)
 {
     struct guard_event here = {.ns = os_now_ns(), .thread = (uint32_t)os_thread_id()};
     struct guard_report r = {.act = write ? "write" : "read", .address = address, .here = &here};
     guard_stack_take_from(&here.stack, pc);
-    r.slot = guard_blame(address);
+    r.slot = block;
     r.mistake = mistake_of_access(&r);
     report(&r);
 }

@@ -31,8 +31,8 @@ bool guard_report_is_on(void);
 /* Whoever was writing one is not here. */
 void guard_report_fork_child(void);
 
-/* An access of a closed page, at `pc`. */
-void guard_report_access(uintptr_t address, bool write, uintptr_t pc);
+/* An access of a closed page, at `pc`, that was meant for the block, or NULL. */
+void guard_report_access(uintptr_t address, const struct guard_slot *block, bool write, uintptr_t pc);
 
 /* `call` was given what is not the start of a live block, `here`. */
 void guard_report_bad_pointer(uintptr_t address, const struct guard_event *here, const char *call);

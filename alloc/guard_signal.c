@@ -1,5 +1,6 @@
 #include "guard_signal.h"
 
+#include "border.h"
 #include "conf.h"
 #include "guard.h"
 #include "guard_pages.h"
@@ -133,10 +134,15 @@ static void on_fault(int sig, siginfo_t *info, void *context)
 {
     int saved = errno;
     uintptr_t address = (uintptr_t)info->si_addr;
-    bool ours = info->si_code > 0 && guard_covers(address);
+    struct guard_slot block;
+    bool guarded = info->si_code > 0 && guard_covers(address);
+    bool border = info->si_code > 0 && !guarded && border_find(address, &block);
+    bool ours = guarded || border;
     if (ours)
-        guard_report_access(address, is_write(context), pc_of(context));
-    bool go_on = ours && conf_get(CONF_guard_misuse) == GUARD_REPORT && guard_let(address);
+        guard_report_access(address, border ? &block : guard_blame(address), is_write(context),
+                            pc_of(context));
+    bool go_on = ours && conf_get(CONF_guard_misuse) == GUARD_REPORT &&
+                 (border ? border_let(address) : guard_let(address));
     errno = saved;
     if (!go_on)
         pass_on(sig, info, context);

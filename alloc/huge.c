@@ -2,6 +2,7 @@
 
 #include "arena.h"
 #include "decay.h"
+#include "huge_map.h"
 #include "layout.h"
 #include "lock.h"
 #include "os.h"
@@ -165,9 +166,9 @@ void *huge_alloc(size_t bytes, size_t align, bool *zeroed)
     if (p != NULL)
         return p;
     *zeroed = true;
-    p = os_map(bytes, align);
+    p = huge_map(bytes, align);
     if (p == NULL && huge_purge(SIZE_MAX) > 0)
-        p = os_map(bytes, align);
+        p = huge_map(bytes, align);
     if (p == NULL)
         return NULL;
     if (arena_may_use_huge_pages())
@@ -181,7 +182,7 @@ void *huge_alloc(size_t bytes, size_t align, bool *zeroed)
     lock_give(&huge.lock);
     if (room)
         return p;
-    os_unmap(p, bytes);
+    huge_unmap(p, bytes);
     return NULL;
 }
 
@@ -210,6 +211,27 @@ struct huge_location huge_find(const void *p)
         const struct mapping *m = &huge.table[i];
         if (m->start != 0 && (uintptr_t)p - m->start < m->bytes)
             found = (struct huge_location){(void *)m->start, m->bytes, m->kept == 0};
+    }
+    lock_give(&huge.lock);
+    return found;
+}
+
+struct block_place huge_border_find(const void *p)
+{
+    enum { TRIES = 1000 };
+    struct block_place found = {0};
+    int tries = 0;
+    while (!lock_try(&huge.lock)) {
+        if (++tries == TRIES)
+            return found;
+        os_yield();
+    }
+    for (size_t i = 0; i < huge.size; i++) {
+        const struct mapping *m = &huge.table[i];
+        uintptr_t before = (uintptr_t)p - (m->start - PAGE_BYTES),
+                  behind = (uintptr_t)p - (m->start + m->bytes);
+        if (m->start != 0 && m->kept == 0 && (before < PAGE_BYTES || behind < PAGE_BYTES))
+            found = (struct block_place){(void *)m->start, m->bytes};
     }
     lock_give(&huge.lock);
     return found;
@@ -254,7 +276,7 @@ void *huge_resize(void *p, size_t bytes)
     bytes = align_up(bytes, PAGE_BYTES);
     size_t old_bytes = detach(p);
     always_assert(old_bytes != 0);
-    void *moved = bytes == old_bytes ? p : os_remap(p, old_bytes, bytes);
+    void *moved = bytes == old_bytes ? p : huge_remap(p, old_bytes, bytes);
     lock_take(&huge.lock);
     /* There is room: the entry that was taken out leaves its place unless others came in between. */
     bool room = make_room_locked();
@@ -292,7 +314,7 @@ size_t huge_purge(size_t most)
         struct mapping m = detach_oldest_kept();
         if (m.start == 0)
             break;
-        os_unmap((void *)m.start, m.bytes);
+        huge_unmap((void *)m.start, m.bytes);
         done += m.bytes >> PAGE_BITS;
     }
     return done;

@@ -24,6 +24,9 @@ struct huge_location {
 
 struct huge_location huge_find(const void *p);
 
+/* For signal handlers: the live block on whose border the address lies. `start` is NULL if there is none, or the table is in use. */
+struct block_place huge_border_find(const void *p);
+
 /* Frees a live mapping. False if none starts at `p`. */
 bool huge_free(void *p);
 

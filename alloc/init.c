@@ -2,6 +2,7 @@
 
 #include "arena.h"
 #include "background.h"
+#include "border.h"
 #include "canary.h"
 #include "conf.h"
 #include "control.h"
@@ -66,6 +67,7 @@ void init_first_use(void)
         sizeclass_init();
         if (!arena_init())
             fatal("no address space left for the arena");
+        border_init();
         span_init();
         background_init();
         tcache_init();
@@ -148,6 +150,7 @@ __attribute__((constructor(101))) static void at_start(void)
     heap_init();
     pthread_atfork(fork_prepare, fork_parent, fork_child);
     guard_init();
+    border_report();
     if (quarantine_is_on() || canary_is_on)
         guard_report_init();
     if (conf_get(CONF_stats) != STATS_OFF)

@@ -101,6 +101,12 @@ void *os_map(size_t size, size_t align)
     return (void *)first;
 }
 
+long os_map_over(void *addr, size_t size)
+{
+    long ret = sys_mmap(addr, size, PROT_READ | PROT_WRITE, MAP_FIXED);
+    return failed(ret) ? ret : 0;
+}
+
 void os_unmap(void *addr, size_t size)
 {
     os_syscall(SYS_munmap, (long)addr, (long)size, 0, 0, 0, 0);
@@ -110,6 +116,13 @@ void *os_remap(void *addr, size_t old_size, size_t new_size)
 {
     long ret = os_syscall(SYS_mremap, (long)addr, (long)old_size, (long)new_size, MREMAP_MAYMOVE, 0, 0);
     return failed(ret) ? NULL : (void *)ret;
+}
+
+long os_remap_to(void *addr, size_t old_size, size_t new_size, void *to)
+{
+    long ret = os_syscall(SYS_mremap, (long)addr, (long)old_size, (long)new_size,
+                          MREMAP_MAYMOVE | MREMAP_FIXED, (long)to, 0);
+    return failed(ret) ? ret : 0;
 }
 
 static bool advise(void *addr, size_t size, int advice)

@@ -57,10 +57,16 @@ long os_map_at(void *addr, size_t size);
 /* Maps zeroed memory anywhere, with start aligned to `align` (a power of two, at least a page); NULL if none. */
 void *os_map(size_t size, size_t align);
 
+/* The same at exactly `addr`, in place of what is there. 0 or -errno. */
+long os_map_over(void *addr, size_t size);
+
 void os_unmap(void *addr, size_t size);
 
 /* Grows or shrinks a mapping, which may move; NULL if the system has no room, and nothing has changed then. */
 void *os_remap(void *addr, size_t old_size, size_t new_size);
+
+/* The same to `to`, in place of what is there. 0 or -errno. */
+long os_remap_to(void *addr, size_t old_size, size_t new_size, void *to);
 
 /* Gives the physical memory back; the pages read as zeros afterwards. False if the kernel refused. */
 bool os_purge(void *addr, size_t size);

@@ -1,5 +1,6 @@
 #include "run.h"
 
+#include "border.h"
 #include "decay.h"
 #include "fatal.h"
 #include "layout.h"
@@ -30,6 +31,7 @@ enum run_state {
 struct run {
     _Atomic uint32_t pages; /* of LIVE, FREE, TAIL, PURGING */
     _Atomic uint8_t state;
+    _Atomic uint8_t border;        /* LIVE: 1 if the last page is closed and not the program's */
     uint32_t dirty_pages;          /* FREE: as many of its dirty bits are set */
     uint32_t size_prev, size_next; /* FREE: list of its size */
     uint32_t age_prev, age_next;   /* FREE with dirty_pages > 0: list by age */
@@ -46,7 +48,7 @@ static struct {
     _Atomic uint32_t frontier; /* first page never used. Synchronization: written with the lock held */
     uint32_t oldest, newest;
     size_t dirty_pages;
-    size_t live_runs, live_pages;
+    size_t live_runs, live_pages, borders;
     uint32_t lists[LISTS];
     uint64_t nonempty[LIST_WORDS];
 } zone CACHE_ALIGNED = {.lock = LOCK_INITIALIZER(LOCK_RUN), .frontier = 1};
@@ -94,6 +96,12 @@ static void set_state(uint32_t page, enum run_state state, uint32_t pages)
 static uint32_t pages_at(uint32_t page)
 {
     return load_relaxed(&info(page)->pages);
+}
+
+/* Pages that are the program's. */
+static uint32_t usable_pages(uint32_t page)
+{
+    return pages_at(page) - load_relaxed(&info(page)->border);
 }
 
 /* ---- dirty bits: a clear bit promises a page of zeros; a set one is a page that a program may have written ---- */
@@ -307,6 +315,8 @@ static bool extend_locked(uint32_t pages)
     zone.frontier = (uint32_t)max_size(limit, end);
     if (zone.frontier > from)
         free_merge_locked(from, zone.frontier - from, 0);
+    if (from == 1 && border_large) /* page 0, which is nobody's */
+        border_close(address(0), PAGE_BYTES);
     return true;
 }
 
@@ -337,11 +347,70 @@ static void carve_locked(uint32_t page, uint32_t want, uint32_t pages)
     zone.live_pages += pages;
 }
 
+/* ---- closed pages at the end of live runs ---- */
+
+static char *last_page(uint32_t page)
+{
+    return address(page + pages_at(page) - 1);
+}
+
+static void border_set_locked(uint32_t page)
+{
+    bool closed = border_large && border_close(last_page(page), PAGE_BYTES);
+    store_relaxed(&info(page)->border, closed);
+    zone.borders += closed;
+}
+
+/* False if it cannot be opened. */
+static bool border_clear_locked(uint32_t page)
+{
+    if (load_relaxed(&info(page)->border) == 0)
+        return true;
+    if (!border_open(last_page(page), PAGE_BYTES))
+        return false;
+    store_relaxed(&info(page)->border, 0);
+    zone.borders--;
+    return true;
+}
+
+/* The last page cannot be opened: it becomes a run by itself that nobody will free. */
+static void border_leave_locked(uint32_t page)
+{
+    uint32_t last = page + pages_at(page) - 1;
+    set_state(page, RUN_LIVE, pages_at(page) - 1);
+    store_relaxed(&info(page)->border, 0);
+    set_state(last, RUN_LIVE, 1);
+    store_relaxed(&info(last)->border, 1);
+    zone.live_runs++;
+}
+
+struct block_place run_border_find(const void *p)
+{
+    uint32_t page = page_of(p), first = page;
+    while (first > 0 && state_of(first) != RUN_LIVE && page - first < RUN_MAX / PAGE_BYTES + 1)
+        first--;
+    bool ends_here = first < page && state_of(first) == RUN_LIVE && first + pages_at(first) - 1 == page &&
+                     load_relaxed(&info(first)->border) != 0;
+    bool nearer_to_next = !ends_here || ((uintptr_t)p & (PAGE_BYTES - 1)) >= PAGE_BYTES / 2;
+    if ((ends_here || page == 0) && nearer_to_next && page + 1 < zone.frontier &&
+        state_of(page + 1) == RUN_LIVE)
+        return (struct block_place){address(page + 1), (size_t)usable_pages(page + 1) * PAGE_BYTES};
+    if (ends_here)
+        return (struct block_place){address(first), (size_t)usable_pages(first) * PAGE_BYTES};
+    return (struct block_place){0};
+}
+
 /* ---- the module's functions ---- */
 
-static uint32_t pages_for(size_t bytes)
+static uint32_t data_pages_for(size_t bytes)
 {
     return (uint32_t)((bytes + PAGE_BYTES - 1) >> PAGE_BITS);
+}
+
+/* With the one that is to be closed. */
+static uint32_t pages_for(size_t bytes)
+{
+    return data_pages_for(bytes) + border_large;
 }
 
 void *run_alloc(size_t bytes, size_t align)
@@ -359,6 +428,7 @@ void *run_alloc(size_t bytes, size_t align)
     if (page != 0) {
         p = (void *)align_up((uintptr_t)address(page), max_size(align, PAGE_BYTES));
         carve_locked(page, page_of(p), pages);
+        border_set_locked(page_of(p));
     }
     lock_give(&zone.lock);
     return p;
@@ -367,7 +437,7 @@ void *run_alloc(size_t bytes, size_t align)
 void run_clear(void *p, size_t bytes)
 {
     /* The run is the caller's, so its bits stand still, though not the rest of their words. */
-    uint32_t page = page_of(p), end = page + pages_for(bytes);
+    uint32_t page = page_of(p), end = page + data_pages_for(bytes);
     while (page < end) {
         uint32_t to = page;
         while (to < end && page_is_dirty(to))
@@ -387,7 +457,7 @@ static bool starts_live(const void *p)
 
 size_t run_bytes(const void *p)
 {
-    return starts_live(p) ? (size_t)pages_at(page_of(p)) * PAGE_BYTES : 0;
+    return starts_live(p) ? (size_t)usable_pages(page_of(p)) * PAGE_BYTES : 0;
 }
 
 struct run_location run_find(const void *p)
@@ -402,7 +472,8 @@ struct run_location run_find(const void *p)
         if (first > 0 && page - first < pages_at(first)) {
             found.kind = state_of(first) == RUN_LIVE ? RUN_KIND_LIVE : RUN_KIND_FREE;
             found.start = address(first);
-            found.bytes = (size_t)pages_at(first) * PAGE_BYTES;
+            found.bytes =
+                (size_t)(found.kind == RUN_KIND_LIVE ? usable_pages(first) : pages_at(first)) * PAGE_BYTES;
         }
     }
     lock_give(&zone.lock);
@@ -414,7 +485,10 @@ bool run_free(void *p)
     lock_take(&zone.lock);
     bool live = starts_live(p);
     if (live) {
-        uint32_t page = page_of(p), pages = pages_at(page);
+        uint32_t page = page_of(p), pages;
+        if (unlikely(!border_clear_locked(page)))
+            border_leave_locked(page);
+        pages = pages_at(page);
         set_state(page, RUN_NONE, 0);
         zone.live_runs--;
         zone.live_pages -= pages;
@@ -458,10 +532,14 @@ bool run_resize(void *p, size_t bytes)
     bool ok = true;
     lock_take(&zone.lock);
     uint32_t have = pages_at(page);
-    if (pages < have)
+    if (pages != have && !border_clear_locked(page))
+        ok = false;
+    else if (pages < have)
         shrink_locked(page, pages);
     else if (pages > have)
         ok = grow_locked(page, pages);
+    if (border_large && load_relaxed(&info(page)->border) == 0)
+        border_set_locked(page);
     lock_give(&zone.lock);
     return ok;
 }
@@ -557,7 +635,8 @@ size_t run_dirty_pages(void)
 void run_stats(struct run_stats *stats)
 {
     lock_take(&zone.lock);
-    *stats = (struct run_stats){zone.live_runs, zone.live_pages * PAGE_BYTES, zone.dirty_pages};
+    *stats =
+        (struct run_stats){zone.live_runs, (zone.live_pages - zone.borders) * PAGE_BYTES, zone.dirty_pages};
     lock_give(&zone.lock);
 }
 

@@ -39,6 +39,9 @@ size_t run_bytes(const void *p);
 /* The run that covers `p`, an address in the run zone, for messages. */
 struct run_location run_find(const void *p);
 
+/* For signal handlers: the live run that the address, on a closed page, is next to. `start` is NULL if there is none. */
+struct block_place run_border_find(const void *p);
+
 /* Frees a live run. False if none starts at `p`. */
 bool run_free(void *p);
 

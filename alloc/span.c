@@ -1,5 +1,6 @@
 #include "span.h"
 
+#include "border.h"
 #include "decay.h"
 #include "fatal.h"
 #include "lock.h"
@@ -70,11 +71,34 @@ static void list_unlink_locked(struct bin *b, uint32_t span)
     s->list = 0;
 }
 
+/*
+ * Closes the whole pages behind the last slot, if there are any, and opens those that a slot will lie on; they stay as they are
+ * when the span ends, for the next of the same kind. False if that cannot be.
+ */
+static COLD bool set_tail(uint32_t span, unsigned bin)
+{
+    struct span *s = span_info(span);
+    size_t used = align_up((size_t)sizeclass_table[bin].size * sizeclass_table[bin].slots, PAGE_BYTES);
+    uint8_t tail = (uint8_t)((SPAN_BYTES - used) / PAGE_BYTES);
+    char *end = span_address(span) + SPAN_BYTES;
+    if (s->closed > tail && !border_open(end - s->closed * PAGE_BYTES, s->closed * PAGE_BYTES))
+        return false;
+    if (s->closed > tail)
+        s->closed = 0;
+    if (tail > s->closed && border_close(end - tail * PAGE_BYTES, tail * PAGE_BYTES))
+        s->closed = tail;
+    return true;
+}
+
 static uint32_t span_start_locked(struct bin *b, unsigned bin)
 {
     uint32_t span = span_pool_take();
     if (span == 0)
         return 0;
+    if (unlikely(border_tail) && !set_tail(span, bin)) {
+        span_pool_give(span);
+        return 0;
+    }
     struct span *s = span_info(span);
     unsigned slots = sizeclass_table[bin].slots, words = span_words(bin);
     for (unsigned w = 0; w < words; w++) {

@@ -1,5 +1,6 @@
 #include "span_pool.h"
 
+#include "border.h"
 #include "decay.h"
 #include "layout.h"
 #include "lock.h"
@@ -102,6 +103,8 @@ void span_pool_retract(void)
     clean_drop_from(frontier);
     for (uint32_t span = frontier; span < pool.frontier; span++) {
         span_info(span)->state = SPAN_UNUSED;
+        if (span_info(span)->closed != 0 && border_open(span_address(span), SPAN_BYTES))
+            span_info(span)->closed = 0;
         span_info(span)->populated = 0;
     }
     pool.frontier = frontier;

@@ -36,7 +36,8 @@ struct span {
     _Atomic int32_t free_slots; /* added to after the bits are set, subtracted from under the bin's lock */
     _Atomic uint8_t state;      /* Synchronization: the bin's lock if IN_USE, otherwise the pool's */
     _Atomic uint8_t bin;        /* the same */
-    uint8_t list;               /* of the bin, by fullness; 0: in none. Synchronization: the bin's lock */
+    uint8_t closed; /* pages at its end that are closed. Synchronization: whoever starts the span */
+    uint8_t list;   /* of the bin, by fullness; 0: in none. Synchronization: the bin's lock */
     /* A bit for each page. Synchronization: the bin's lock */
     uint16_t populated;  /* may have memory: a slot on it was taken since it was last given back */
     uint16_t idle;       /* populated, and all its slots were free at the last sweep and have been since */

@@ -22,7 +22,7 @@
 
 __attribute__((weak)) void free_sized(void *, size_t);
 
-enum { SMALL = 64, LARGE = 128 << 10, HUGE = 256 << 20, FAULT = SIGSEGV };
+enum { SMALL = 64, LARGE = 128 << 10, MEGA = 1 << 20, HUGE = 256 << 20 };
 
 /* Tells the parent the addresses, just before the misuse. */
 static void *about(void *pointer, void *block)
@@ -365,6 +365,145 @@ static void right_sizes(void)
     }
 }
 
+/* ---- borders ---- */
+
+/* Where a block ends, a write dies or is reported; the process goes on after it if it may. */
+static void write_beyond(char *p, size_t size)
+{
+    require(malloc_usable_size(p) == size);
+    memset(p, 3, size);
+    ((volatile char *)hidden(about(p, p)))[size] = 1;
+    require(p[size - 1] == 3);
+    free(p);
+    p = malloc(size);
+    memset(p, 4, size);
+    free(p);
+}
+
+static void beyond_large(void)
+{
+    write_beyond(malloc(LARGE), LARGE);
+}
+static void beyond_huge(void)
+{
+    write_beyond(malloc(HUGE), HUGE);
+}
+static void beyond_aligned(void)
+{
+    write_beyond(memalign(MEGA, LARGE), LARGE);
+}
+static void beyond_shrunk(void)
+{
+    write_beyond(realloc(malloc(2 * LARGE), LARGE), LARGE);
+}
+static void beyond_grown(void)
+{
+    char *p = malloc(LARGE), *q = malloc(LARGE);
+    memset(p, 1, LARGE);
+    p = realloc(p, 3 * LARGE); /* it moves, or the other one does not lie behind it */
+    p = realloc(p, 4 * LARGE);
+    require(p[0] == 1 && p[LARGE - 1] == 1);
+    free(q);
+    write_beyond(p, 4 * LARGE);
+}
+static void beyond_huge_shrunk(void)
+{
+    write_beyond(realloc(malloc(2 * (size_t)HUGE), HUGE), HUGE);
+}
+static void beyond_huge_grown(void)
+{
+    char *p = malloc(HUGE);
+    p[0] = p[HUGE - 1] = 1;
+    p = realloc(p, HUGE + LARGE);
+    require(p[0] == 1 && p[HUGE - 1] == 1);
+    write_beyond(p, HUGE + LARGE);
+}
+
+static void before(char *p)
+{
+    ((volatile char *)hidden(about(p - 1, p)))[0] = 1;
+    free(p);
+}
+
+/* Nothing is in use there yet: before the first block is the page that nobody gets. */
+static void before_large(void)
+{
+    char *p[64];
+    for (int i = 0; i < 64; i++) {
+        p[i] = malloc(LARGE);
+        if (i > 0 && p[i] == p[i - 1] + LARGE + 4096)
+            before(p[i]);
+    }
+}
+
+static void before_huge(void)
+{
+    before(malloc(HUGE));
+}
+
+/* The last slot of a span of 6 144-byte slots ends a page before the span does. */
+static void beyond_span(void)
+{
+    enum { SIZE = 6144, SPAN = 1 << 16, BEFORE_THAT = 200 };
+    static void *before_that[BEFORE_THAT];
+    for (int i = 0; i < BEFORE_THAT; i++)
+        before_that[i] = memset(malloc(SIZE), 1, SIZE);
+    for (int i = 0; i < BEFORE_THAT; i++)
+        free(before_that[i]);
+    malloc_trim(0); /* spans without memory are still closed */
+    for (int i = 0; i < 100; i++) {
+        char *p = malloc(SIZE);
+        if ((uintptr_t)p % SPAN == SPAN / SIZE * SIZE - SIZE) {
+            memset(p, 1, SIZE);
+            ((volatile char *)hidden(about(p, p)))[SIZE] = 1;
+            require(p[SIZE - 1] == 1);
+            return;
+        }
+    }
+}
+
+/* Spans change their classes, runs their sizes: what was closed is open again. */
+static void all_sizes(void)
+{
+    enum { N = 600 };
+    static char *p[N];
+    static const size_t sizes[] = {6144, 4096, 5120, 16, 8192, 6656, 64, 7680, 40000, 70000, 200000, 3000000};
+    about(NULL, NULL);
+    for (int round = 0; round < 4; round++) {
+        for (size_t k = 0; k < sizeof sizes / sizeof *sizes; k++) {
+            int n = sizes[k] > 100000 ? 20 : N;
+            for (int i = 0; i < n; i++)
+                memset(p[i] = malloc(sizes[k]), 5, sizes[k]);
+            for (int i = 0; i < n; i += 2) {
+                p[i] = realloc(p[i], sizes[k] * 3 / 2);
+                require(p[i][sizes[k] - 1] == 5);
+                memset(p[i], 6, malloc_usable_size(p[i]));
+            }
+            for (int i = 0; i < n; i++)
+                free(p[i]);
+            char *zeroed = calloc(1, sizes[k]);
+            require(zeroed[0] == 0 && zeroed[sizes[k] - 1] == 0);
+            free(zeroed);
+            if (round % 2 == 0)
+                malloc_trim(0);
+        }
+    }
+}
+
+static void beyond_fork(void)
+{
+    char *p = malloc(LARGE);
+    pid_t pid = fork();
+    if (pid == 0) {
+        write_beyond(p, LARGE);
+        _exit(7);
+    }
+    int status;
+    require(waitpid(pid, &status, 0) == pid && WIFSIGNALED(status) && WTERMSIG(status) == SIGSEGV);
+    memset(p, 1, LARGE);
+    free(p);
+}
+
 static void works(void)
 {
     about(NULL, NULL);
@@ -385,7 +524,10 @@ static void works(void)
     IN("heap overflow")                                                                                      \
     "found by " call "(): byte at %P+" offset " is overwritten, " bytes " beyond the " size                  \
     "-byte block at %P"
-#define GOES_ON "guard_misuse:report"
+#define ACCESS(offset, size)                                                                                 \
+    IN("heap overflow") "write at %P+" offset ", 1 byte beyond the " size "-byte block at %P"
+#define BEFORE(size) IN("heap underflow") "write at %P, 1 byte before the " size "-byte block at %B"
+#define GOES_ON      "guard_misuse:report"
 
 static const struct death {
     const char *name;
@@ -466,6 +608,29 @@ static const struct death {
     {"canary-right-sizes", "canary:on", right_sizes, 0, false, ""},
     {"canary-right-sizes-all", "canary:on,quarantine:64k,randomize:on,zero_on_free:on,guard:sample=7",
      right_sizes, 0, false, ""},
+    {"large", "guard_large:on", beyond_large, SIGSEGV, true, ACCESS("131072", "131072")},
+    {"large-mprotect", "guard_large:on,guard_way:mprotect", beyond_large, SIGSEGV, true,
+     ACCESS("131072", "131072")},
+    {"large-goes-on", "guard_large:on," GOES_ON, beyond_large, 0, true, ACCESS("131072", "131072")},
+    {"large-mprotect-goes-on", "guard_large:on,guard_way:mprotect," GOES_ON, beyond_large, 0, true,
+     ACCESS("131072", "131072")},
+    {"large-guarded", "guard_large:on,guard:on", beyond_large, SIGSEGV, true, ACCESS("131072", "131072")},
+    {"large-zeroed", "guard_large:on,zero_on_free:on,decay:0," GOES_ON, beyond_large, 0, true,
+     ACCESS("131072", "131072")},
+    {"large-aligned", "guard_large:on", beyond_aligned, SIGSEGV, true, ACCESS("131072", "131072")},
+    {"large-shrunk", "guard_large:on", beyond_shrunk, SIGSEGV, true, ACCESS("131072", "131072")},
+    {"large-grown", "guard_large:on," GOES_ON, beyond_grown, 0, true, ACCESS("524288", "524288")},
+    {"large-before", "guard_large:on", before_large, SIGSEGV, true, BEFORE("131072")},
+    {"large-fork", "guard_large:on", beyond_fork, 0, true, ACCESS("131072", "131072")},
+    {"huge", "guard_large:on", beyond_huge, SIGSEGV, true, ACCESS("268435456", "268435456")},
+    {"huge-goes-on", "guard_large:on," GOES_ON, beyond_huge, 0, true, ACCESS("268435456", "268435456")},
+    {"huge-shrunk", "guard_large:on", beyond_huge_shrunk, SIGSEGV, true, ACCESS("268435456", "268435456")},
+    {"huge-grown", "guard_large:on", beyond_huge_grown, SIGSEGV, true, ACCESS("268566528", "268566528")},
+    {"huge-before", "guard_large:on", before_huge, SIGSEGV, true, BEFORE("268435456")},
+    {"tail", "guard_tail:on", beyond_span, SIGSEGV, true, ACCESS("6144", "6144")},
+    {"tail-goes-on", "guard_tail:on,guard_large:on," GOES_ON, beyond_span, 0, true, ACCESS("6144", "6144")},
+    {"all-sizes", "guard_large:on,guard_tail:on", all_sizes, 0, false, ""},
+    {"all-sizes-mprotect", "guard_large:on,guard_way:mprotect,decay:0", all_sizes, 0, false, ""},
     {"nothing", GOES_ON, works, 0, false, ""},
 };
 enum { CASES = sizeof cases / sizeof *cases };

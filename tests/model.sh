@@ -11,7 +11,8 @@ model() {
 }
 
 for conf in "" check:on zero_on_free:on randomize:on decay:0 cache:off thp:always \
-  check:on,zero_on_free:on,randomize:on,decay:0; do
+  quarantine:64k,canary:on guard_large:on,guard_tail:on,thp:always \
+  check:on,zero_on_free:on,randomize:on,quarantine:1m,canary:on,guard_large:on,guard_tail:on,decay:0; do
   step "${conf:-default}, one thread" model "$conf" -s 1 -d $length
   step "${conf:-default}, four threads" model "$conf" -s 2 -d $length -t 4
 done

@@ -4,6 +4,9 @@
 
 programs="pack-life pack-calls pack-memory pack-fork"
 
+# Freed blocks that stay, and are written and read by the allocator, on pages that come and go.
+hardened=quarantine:256k,canary:on,randomize:on,guard_large:on,guard_tail:on
+
 # The case says itself where it hung, after 60 s.
 wrapper=()
 run() { within 90 "${wrapper[@]}" env SINTER_CONF="$1" LD_PRELOAD="$SINTER_LIB" "$builddir/$2" "$3" >"$output" 2>&1; }
@@ -64,6 +67,8 @@ else
   table "" $programs
   table compact:stress pack-calls pack-memory
   table "compact:stress,compact_inject:10,seed:$seed" pack-life
+  for case in rounds free realloc threads; do attempt "compact:stress,$hardened" pack-life $case; done
+  for case in fork fork_threads; do attempt "compact:stress,$hardened" pack-fork $case; done
 fi
 
 # Without the events of forks everything comes back before each.
