@@ -11,7 +11,7 @@
  */
 #define COMMAND_TABLE(X)                                                                                     \
     X(run, "run a program with Sinter as its allocator")                                                     \
-    X(doctor, "say what this machine offers, what is missing and how it is granted")                         \
+    X(doctor, "say what this machine lacks for Sinter and how it is granted")                                \
     X(report, "run a program with Sinter and with jemalloc, and compare")                                    \
     X(top, "show processes that use Sinter as they change")                                                  \
     X(stat, "print what the allocator of a process holds and does")                                          \
