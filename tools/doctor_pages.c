@@ -180,8 +180,9 @@ static void try_poison(long *values)
 {
     struct uffd u;
     char *page = os_map(PAGE_BYTES, PAGE_BYTES);
-    values[0] = page != NULL && uffd_open_poison(&u) == 0 && uffd_register_wp(&u, page, PAGE_BYTES) == 0 &&
-                uffd_poison(&u, page, 1) == 1 && is_closed(page);
+    values[0] = page != NULL && uffd_open(&u, UFFD_POISON) == 0 &&
+                uffd_register_wp(&u, page, PAGE_BYTES) == 0 && uffd_poison(&u, page, 1) == 1 &&
+                is_closed(page);
 }
 
 static void try_guard_advice(long *values)
