@@ -10,9 +10,9 @@
 #include <string.h>
 
 enum {
-    REPORT_MS = 1000,    /* between reports that nobody has asked for, */
-    REPORT_SHARE = 1000, /* which take one part in so many of the time at most */
-    ATTENTIVE_MS = 200,  /* after an answer the next request comes soon */
+    REPORT_MS = 1000,     /* between reports that nobody has asked for, */
+    REPORT_SHARE = 10000, /* which take one part in so many of the time at most */
+    ATTENTIVE_MS = 200,   /* after an answer the next request comes soon */
     LOOK_MS = 1,
 };
 

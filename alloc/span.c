@@ -9,6 +9,8 @@
 #include "span_pool.h"
 #include "span_table.h"
 
+#include <string.h>
+
 /* List 1 has the fullest spans; those of which pages are away come last, whatever they hold. */
 enum { LISTS = 8, AWAY_LIST = LISTS + 1 };
 
@@ -404,35 +406,30 @@ struct span_location span_find(const void *p)
 
 /* ---- statistics and checks ---- */
 
-static size_t list_free_slots_locked(const struct bin *b)
+/* Over the descriptors as they lie there, without locks: lists of many spans would be slow to follow, and held up meanwhile. */
+void span_bin_stats(struct span_bin_stats bins_stats[BIN_COUNT])
 {
-    size_t n = 0;
-    for (unsigned list = 1; list <= AWAY_LIST; list++) {
-        for (uint32_t span = b->lists[list]; span != 0; span = span_info(span)->next) {
-            int32_t free_slots = load_relaxed(&span_info(span)->free_slots);
-            n += free_slots > 0 ? (size_t)free_slots : 0;
-        }
+    uint32_t end = span_pool_frontier();
+    memset(bins_stats, 0, BIN_COUNT * sizeof(bins_stats[0]));
+    for (uint32_t span = 1; span < end; span++) {
+        const struct span *s = span_info(span);
+        unsigned bin = load_relaxed(&s->bin);
+        int32_t free_slots = load_relaxed(&s->free_slots);
+        if (load_relaxed(&s->state) != SPAN_IN_USE)
+            continue;
+        bins_stats[bin].spans++;
+        bins_stats[bin].slots += (size_t)(sizeclass_table[bin].slots - (free_slots > 0 ? free_slots : 0));
     }
-    return n;
-}
-
-void span_bin_stats(unsigned bin, size_t *slots, size_t *spans)
-{
-    struct bin *b = &bins[bin];
-    lock_take(&b->lock);
-    *spans = b->spans;
-    *slots = b->spans * (size_t)sizeclass_table[bin].slots - list_free_slots_locked(b);
-    lock_give(&b->lock);
 }
 
 void span_stats(struct span_stats *stats)
 {
+    struct span_bin_stats all[BIN_COUNT];
     *stats = (struct span_stats){.dirty_pages = span_dirty_pages()};
+    span_bin_stats(all);
     for (unsigned bin = 1; bin < BIN_COUNT; bin++) {
-        size_t slots, spans;
-        span_bin_stats(bin, &slots, &spans);
-        stats->spans += spans;
-        stats->slot_bytes += slots * sizeclass_table[bin].size;
+        stats->spans += all[bin].spans;
+        stats->slot_bytes += all[bin].slots * sizeclass_table[bin].size;
     }
 }
 

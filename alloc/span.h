@@ -54,8 +54,12 @@ struct span_stats {
 
 void span_stats(struct span_stats *stats);
 
-/* Bytes of `bin` that are not free, and the number of its spans. */
-void span_bin_stats(unsigned bin, size_t *slots, size_t *spans);
+struct span_bin_stats {
+    size_t spans, slots; /* in use; in them, not free */
+};
+
+/* Of every bin. */
+void span_bin_stats(struct span_bin_stats bins_stats[BIN_COUNT]);
 
 /* With --enable-debug: walks everything and dies if an invariant is broken. Takes the locks. */
 void span_check(void);

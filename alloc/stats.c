@@ -75,13 +75,14 @@ _Static_assert(BIN_COUNT - 1 <= STATS_CLASSES, "a row for each class");
 
 void stats_add_classes(struct stats_report *report)
 {
+    struct span_bin_stats spans[BIN_COUNT];
+    span_bin_stats(spans);
     for (unsigned bin = 1; bin < BIN_COUNT; bin++) {
-        size_t slots, spans, cached = tcache_bin_slots(bin);
-        span_bin_stats(bin, &slots, &spans);
-        if (spans != 0)
+        size_t cached = spans[bin].spans != 0 ? tcache_bin_slots(bin) : 0, slots = spans[bin].slots;
+        if (spans[bin].spans != 0)
             report->rows[report->classes++] =
                 (struct stats_class){.size = sizeclass_table[bin].size,
-                                     .spans = (uint32_t)spans,
+                                     .spans = (uint32_t)spans[bin].spans,
                                      .live = slots > cached ? slots - cached : 0,
                                      .cached = cached};
     }
