@@ -75,7 +75,7 @@ static bool set_up(struct control_page *p)
 {
     if (p == NULL)
         return false;
-    p->layout = CONTROL_LAYOUT;
+    p->layout = CONTROL_FORM;
     p->bytes = CONTROL_BYTES;
     p->process = (uint32_t)os_process_id();
     control.taken = control.answered = control.sequence = 0;
@@ -155,9 +155,11 @@ bool control_take(struct control_request *request, uint64_t now, bool expected)
 
 char *control_window(size_t size)
 {
-    char *window = (char *)usable() + CONTROL_WINDOW;
-    bool fits = size <= CONTROL_BYTES - CONTROL_WINDOW;
-    return !control.lost && fits && has_memory(window, size) ? window : NULL;
+    struct control_page *p = usable();
+    if (p == NULL || size > CONTROL_BYTES - CONTROL_WINDOW)
+        return NULL;
+    char *window = (char *)p + CONTROL_WINDOW;
+    return has_memory(window, size) ? window : NULL;
 }
 
 void control_answer(int result, size_t length)

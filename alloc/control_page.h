@@ -20,13 +20,13 @@
 #include <stdatomic.h>
 #include <stdint.h>
 
-#define CONTROL_MAGIC     UINT64_C(0x0072657472656e69) /* changes with everything below */
+#define CONTROL_MAGIC     UINT64_C(0x3172657472656e69)
 #define CONTROL_DIRECTORY "/dev/shm"
 #define CONTROL_PREFIX    "sinter-" /* then the user id: a directory of that user's own, */
 /* and in it files named after the process: number of its pid namespace, '-', pid there. */
 
 enum {
-    CONTROL_LAYOUT = 1,
+    CONTROL_LAYOUT = 1, /* changes with what is below, map.h included, except for what only makes it longer */
     CONTROL_WINDOW = 4096,
     CONTROL_BYTES = 64 * 1024,
     CONTROL_TEXT = 512,
@@ -66,5 +66,8 @@ struct control_page {
 };
 
 _Static_assert(sizeof(struct control_page) <= CONTROL_WINDOW, "the page");
+
+/* What both sides have to agree on. */
+#define CONTROL_FORM ((uint32_t)CONTROL_LAYOUT << 16 | (uint32_t)sizeof(struct control_page))
 
 #endif

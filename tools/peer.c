@@ -242,7 +242,7 @@ static int map(struct peer *peer)
         return refuse(peer, "cannot be asked: %s", strerror(errno));
     peer->page = page;
     signal(SIGBUS, on_bus_error);
-    if (peer->page->magic != CONTROL_MAGIC || peer->page->layout != CONTROL_LAYOUT)
+    if (peer->page->magic != CONTROL_MAGIC || peer->page->layout != CONTROL_FORM)
         return refuse(peer, "runs a version of Sinter that this command does not know");
     return 0;
 }

@@ -89,7 +89,7 @@ static struct readings read_all(const struct wanted *wanted)
 
 /* ---- forms ---- */
 
-static void print_reports(const struct readings *all,
+static bool print_reports(const struct readings *all,
                           void (*form)(struct fmt *f, const struct stats_report *report))
 {
     static char buffer[1024];
@@ -101,7 +101,7 @@ static void print_reports(const struct readings *all,
             (uint32_t)all->list[i].pid; /* as it is known here, if the process is in a namespace */
         form(&f, report);
     }
-    fmt_flush(&f);
+    return fmt_flush(&f) == 0;
 }
 
 static const char *const suffixes[][2] = {
@@ -121,7 +121,7 @@ static void print_sample(const struct reading *reading, const struct stats_field
 }
 
 /* The text format: all samples of a metric stand together. */
-static void print_prometheus(const struct readings *all)
+static bool print_prometheus(const struct readings *all)
 {
     for (size_t i = 0; i < STATS_FIELDS; i++) {
         const struct stats_field *field = &stats_fields[i];
@@ -132,6 +132,7 @@ static void print_prometheus(const struct readings *all)
         for (size_t k = 0; k < all->count; k++)
             print_sample(&all->list[k], field, suffix);
     }
+    return fflush(stdout) == 0;
 }
 
 int command_stat(int argc, char **argv)
@@ -159,11 +160,13 @@ int command_stat(int argc, char **argv)
         peer_clean();
     }
     struct readings all = read_all(&wanted);
-    if (wanted.form == FORM_PROMETHEUS)
-        print_prometheus(&all);
-    else
-        print_reports(&all, wanted.form == FORM_JSON ? stats_report_json : stats_report_text);
+    bool printed =
+        wanted.form == FORM_PROMETHEUS
+            ? print_prometheus(&all)
+            : print_reports(&all, wanted.form == FORM_JSON ? stats_report_json : stats_report_text);
+    if (!printed)
+        fprintf(stderr, "sinter: the figures cannot be written\n");
     free(all.list);
     processes_free(&wanted.processes);
-    return all.failed || fflush(stdout) != 0 ? STATUS_FAILED : 0;
+    return all.failed || !printed ? STATUS_FAILED : 0;
 }
