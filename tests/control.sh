@@ -236,18 +236,21 @@ filtered() {
 
 # ---- as root: other users, other roots ----
 
+user=$((100000 + $$)) # nobody else's
+as_user="setpriv --reuid=$user --regid=$user --clear-groups"
+
 other_user() {
-  as="setpriv --reuid=65534 --regid=65534 --clear-groups" begin page say wait || return 1
   local others
-  others=$(directory 65534)/$space-$process
+  as=$as_user begin page say wait || return 1
+  others=$(directory $user)/$space-$process
   [ -e "$others" ] && [ "$(figure allocated)" -gt 1000000 ] || return 1
-  setpriv --reuid=65534 --regid=65534 --clear-groups "$tool" stat "$process" >"$scratch/said" || return 1
+  $as_user "$tool" stat "$process" >"$scratch/said" || return 1
   says "belongs to another user" setpriv --reuid=65533 --regid=65533 --clear-groups "$tool" stat "$process" || return 1
-  end && [ ! -e "$others" ] && rmdir "$(directory 65534)"
+  end && [ ! -e "$others" ] && rmdir "$(directory $user)"
 }
 
 in_the_way() { # how: a directory of somebody else's, one that is open to others, a link
-  local place user=54321
+  local place
   place=$(directory $user)
   rm -rf "$place"
   case $1 in
@@ -256,7 +259,7 @@ in_the_way() { # how: a directory of somebody else's, one that is open to others
     link) mkdir -m 700 "$scratch/mine" && chown $user "$scratch/mine" && ln -s "$scratch/mine" "$place" ;;
     file) touch "$place" ;;
   esac
-  as="setpriv --reuid=$user --regid=$user --clear-groups" begin none say wait || return 1
+  as=$as_user begin none say wait || return 1
   [ ! -d "$place/." ] || [ "$(find "$place/." -type f | wc -l)" = 0 ] || return 1
   says "has no page" ask stat "$process" && end && rm -rf "$place" "$scratch/mine"
 }
@@ -332,13 +335,15 @@ step "a filter before the end" filtered "$quick"
 step "a filter before the end, parked" filtered "$quick" parked
 step "a filter before the end, packing" filtered compact:stress
 step "files limited to no size" run fsize none
-if [ "$(id -u)" = 0 ]; then
+if [ "$(id -u)" != 0 ]; then
+  echo "not as root: nothing about other users"
+elif ! $as_user test -x "$program" || ! $as_user test -r "$SINTER_LIB" || ! $as_user test -x "$tool"; then
+  echo "other users cannot get here: nothing about them"
+else
   step "another user's process" other_user
   for how in others open link file; do step "in the directory's way: $how" in_the_way $how; done
   step "another root directory and user" other_root
   step "other namespaces" other_namespaces
-else
-  echo "not as root: nothing about other users"
 fi
 step "requests at full rate" stress "$packing,decay:10"
 step "requests at full rate, stress" stress compact:stress
