@@ -58,8 +58,7 @@ class Heap:
         starts = layout.array("arena_starts")
         table = layout.table("region", read(layout.address("arena.regions"), layout.size("arena.regions")))
         self.regions = [Region(s, c) for s, c in zip(starts, table.column("committed"))]
-        last = max(range(len(starts)), key=starts.__getitem__)
-        self.arena = (min(starts), starts[last] + table.get(last, "limit"))
+        self.arena = [(s, s + limit) for s, limit in zip(starts, table.column("limit"))]
 
     def region(self, name):
         return self.regions[self.layout.constant("REGION_" + name)]
@@ -108,6 +107,8 @@ class Heap:
         in_use = layout.constant("SPAN_IN_USE")
         cached = self._cached_slots()
         self._first_bits, self._more_bits = self._bitmaps(frontier)
+        self._held_bytes = layout.constant("SPAN_HELD_BYTES")
+        self._held_bits = self.region("SPAN_HELD").read(0, frontier * self._held_bytes)
         self.spans = {}
         for number, state in enumerate(table.column("state")):
             if state != in_use:
@@ -144,7 +145,9 @@ class Heap:
         data = first[number * first_bytes : (number + 1) * first_bytes]
         if slots > first_bytes * 8:
             data += more[number * more_bytes : (number + 1) * more_bytes]
-        return int.from_bytes(data, "little") & ((1 << slots) - 1)
+        held = self._held_bits[number * self._held_bytes : (number + 1) * self._held_bytes]  # in quarantine
+        free = int.from_bytes(data, "little") | int.from_bytes(held, "little")
+        return free & ((1 << slots) - 1)
 
     def _read_runs(self):
         """Runs of the zone in the order of their addresses: first page, pages, live."""
@@ -231,7 +234,7 @@ class Heap:
             start, size, live = self.huge[i]
             if address < start + size:
                 return Block("huge", start, size, LIVE if live else FREE)
-        if self.arena[0] <= address < self.arena[1]:
+        if any(start <= address < end for start, end in self.arena):
             return Block("table", address, 0, "the allocator's own")
         return None
 

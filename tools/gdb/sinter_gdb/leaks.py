@@ -23,8 +23,8 @@ class Walk:
         others += [("huge", b) for b in heap.huge_blocks()] + [("guarded", b) for b in heap.guarded_blocks()]
         self._others_left = {start: (kind, size) for kind, (start, size) in others}
         self._others_found = []
-        lows = [heap.arena[0]] + [start for start, _ in heap.huge_blocks()]
-        highs = [heap.arena[1]] + [start + size for start, size in heap.huge_blocks()]
+        lows = [start for start, _ in heap.arena] + [start for start, _ in heap.huge_blocks()]
+        highs = [end for _, end in heap.arena] + [start + size for start, size in heap.huge_blocks()]
         self._low, self._high = min(lows), max(highs)
 
     # ---- marking ----
@@ -99,7 +99,7 @@ class Walk:
     def _own_memory(self):
         """Where Sinter itself keeps pointers to blocks, which do not count."""
         heap, layout = self.heap, self.heap.layout
-        yield heap.arena
+        yield from heap.arena
         for start, size in heap.cache_memory + [heap.huge_table]:
             yield start, start + size
         for start, size, _ in heap.huge:
