@@ -82,6 +82,11 @@ def without_packing(sinter):
     return Allocator("Sinter-off", sinter_files(sinter), conf="compact:off")
 
 
+def with_guard(sinter):
+    """The same with guard mode at its default rate."""
+    return Allocator("Sinter-guard", sinter_files(sinter), conf="guard:on")
+
+
 def sinter_files(sinter):
     return [os.path.abspath(sinter)] if sinter else ["libsinter.so.1"]
 

@@ -1,5 +1,6 @@
 """A redis-server with an allocator preloaded, a minimal client, and keys whose values can be checked."""
 
+import csv
 import glob
 import json
 import os
@@ -314,3 +315,21 @@ def read_back(server, keys, order):
     """Reads and compares; what is there must be intact. Returns the seconds of reading, intact keys, missing keys."""
     seconds, answers = read_all(server, list(keys.gets(order)))
     return seconds, *compare(keys, order, answers)
+
+
+def redis_benchmark(binary, server, tests, requests):
+    """Runs redis-benchmark and returns its requests per second over all of `tests`."""
+    run = subprocess.run(
+        [binary, "-s", server.socket_path, "-t", ",".join(tests), "-n", str(requests), "-r", "200000",
+         "-c", "50", "-P", "16", "-d", "128", "--csv"],
+        stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=120, check=False)
+    server.check_alive()
+    rates = {}
+    for row in csv.reader(run.stdout.splitlines()):
+        try:
+            rates[row[0].lower()] = float(row[1])
+        except (IndexError, ValueError):
+            continue  # the heading, or a warning
+    if run.returncode != 0 or sorted(rates) != sorted(tests):
+        raise RedisError(f"redis-benchmark failed:\n{run.stdout}{run.stderr}")
+    return len(rates) / sum(1 / rate for rate in rates.values())

@@ -7,6 +7,7 @@ from measure import BASELINE
 
 REFERENCE = "jemalloc"
 WITHOUT_PACKING = "Sinter-off"
+WITH_GUARD = "Sinter-guard"
 MIB = 1 << 20
 LARGE_BLOCKS = "large/"
 BIG_ENOUGH = 8 * MIB  # peaks above the empty program's that are worth a ratio of their own
@@ -144,6 +145,9 @@ def bars(results):
     if WITHOUT_PACKING in results.measured:
         mean = results.mean_ratio(timed, who, "time", WITHOUT_PACKING)
         lines.append(bar(f"mean time of {len(timed)} cases", mean, 1.02, WITHOUT_PACKING, complete))
+    if WITH_GUARD in results.measured:
+        mean = results.mean_ratio(timed, WITH_GUARD, "time", who)
+        lines.append(bar(f"mean time of {len(timed)} cases with guard mode", mean, 1.02, who, complete))
     return lines
 
 

@@ -17,7 +17,8 @@ def parse_arguments():
     parser.add_argument("--program", default="bench/bench-malloc", help="the benchmark program (%(default)s)")
     parser.add_argument("--sinter", metavar="PATH", help="libsinter.so, or the .la of a build tree")
     parser.add_argument("--allocators", metavar="NAME,...",
-                        help="only these of glibc, jemalloc, mimalloc, tcmalloc, sinter; sinter-off: without packing")
+                        help="only these of glibc, jemalloc, mimalloc, tcmalloc, sinter; sinter-off: without packing, "
+                             "sinter-guard: with guard mode")
     parser.add_argument("--filter", metavar="REGEX", default="", help="only cases whose name matches")
     parser.add_argument("--rounds", type=int, help="runs of each case under each allocator (7; quick 3)")
     parser.add_argument("--quick", action="store_true", help="short runs, for a look at a change")
@@ -31,7 +32,7 @@ def choose_allocators(options):
     allocators = measure.all_allocators(options.sinter)
     if not options.allocators:
         return allocators
-    allocators.append(measure.without_packing(options.sinter))
+    allocators += [measure.without_packing(options.sinter), measure.with_guard(options.sinter)]
     wanted = options.allocators.lower().split(",")
     unknown = set(wanted) - {allocator.name.lower() for allocator in allocators}
     if unknown:

@@ -9,7 +9,6 @@ private temporary directory and talks through Unix sockets in it; only the pictu
 """
 
 import argparse
-import csv
 import os
 import re
 import signal
@@ -159,29 +158,11 @@ def measure_memory(sides, programs, folder, options):
 # --- throughput ---------------------------------------------------------------------------------------------
 
 
-def redis_benchmark(binary, server, tests, requests):
-    """Runs redis-benchmark and returns its requests per second over all of `tests`."""
-    run = subprocess.run(
-        [binary, "-s", server.socket_path, "-t", ",".join(tests), "-n", str(requests), "-r", "200000",
-         "-c", "50", "-P", "16", "-d", "128", "--csv"],
-        stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=120, check=False)
-    server.check_alive()
-    rates = {}
-    for row in csv.reader(run.stdout.splitlines()):
-        try:
-            rates[row[0].lower()] = float(row[1])
-        except (IndexError, ValueError):
-            continue  # the heading, or a warning
-    if run.returncode != 0 or sorted(rates) != sorted(tests):
-        raise redis.RedisError(f"redis-benchmark failed:\n{run.stdout}{run.stderr}")
-    return len(rates) / sum(1 / rate for rate in rates.values())
-
-
 def measure_throughput(side, programs, folder, requests):
     with redis.Server(programs["redis-server"], side.allocator, folder) as server:
         for key, tests, count in (("set", ["set"], requests), ("get", ["get"], requests),
                                   ("mixed", MIXED, requests // 4)):
-            rate = redis_benchmark(programs["redis-benchmark"], server, tests, count)
+            rate = redis.redis_benchmark(programs["redis-benchmark"], server, tests, count)
             side.throughput.setdefault(key, []).append(rate)
 
 
