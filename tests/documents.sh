@@ -6,6 +6,7 @@ build=$(realpath "$builddir/..")
 for tool in make python3; do
   command -v "$tool" >/dev/null || skip "$tool is not installed"
 done
+[ -z "${SINTER_CHECK_QUICK:-}" ] || skip "shorter tests were asked for"
 work=$(mktemp -d) || fail "no temporary directory"
 trap 'rm -rf "$work"' EXIT
 

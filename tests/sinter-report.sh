@@ -17,7 +17,7 @@ gives_back() {
   less "$(row "settled memory" 3)" "$(row "settled memory" 1)" &&
     less "$(row "settled memory" 3)" "$(row "peak memory" 3)" && grep -q '<svg' memory.svg
 }
-tells_waits() { grep -q '^Sinter: .* MiB packed; [0-9]* touches of packed pages waited' table; }
+tells_packing() { grep -Eq '^Sinter: [1-9][0-9.]* MiB packed; ([0-9]+ touches|nothing)' table; }
 
 # In this process Sinter packs; where it cannot, the figures say nothing.
 can_pack() { SINTER_CONF=compact:stress,stats:on with_sinter "$builddir/fragment" 1 2>&1 | grep -q '^  compactor  *1 '; }
@@ -42,8 +42,8 @@ repeats_input() {
 
 if can_pack && command -v gnuplot >/dev/null; then
   step "memory that comes back" gives_back 8
-  step "waits for packed pages" tells_waits
-  step "memory of a child" gives_back -c 8
+  step "waits for packed pages" tells_packing
+  [ -n "${SINTER_CHECK_QUICK:-}" ] || step "memory of a child" gives_back -c 8
 fi
 step "a server and its load" serves
 step "a load that fails" says 1 "the load ended with status 7" --load 'exit 7' --ready 0.2 --idle 0 -- sleep 1000
