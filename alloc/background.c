@@ -4,6 +4,7 @@
 #include "conf.h"
 #include "control.h"
 #include "fatal.h"
+#include "guard_rest.h"
 #include "huge.h"
 #include "layout.h"
 #include "lock.h"
@@ -39,6 +40,7 @@ static struct {
     bool refused;                              /* clone failed: give back from the program's own calls */
     bool own_table;                            /* of descriptors */
     uint64_t decayed_at, drained_at, swept_at; /* ms */
+    uint64_t rests_ended_at;                   /* ms */
     int64_t engine_ms; /* when the engine wants its next step; ENGINE_DONE: not at all */
     int64_t attend_ms; /* when requests want a look; ATTEND_IDLE: when one comes */
 } thread = {.start_lock = LOCK_INITIALIZER(LOCK_BACKGROUND)};
@@ -307,6 +309,8 @@ static void rest(uint64_t now, bool worked)
         ms = thread.engine_ms;
     if (thread.attend_ms != ATTEND_IDLE && thread.attend_ms < ms)
         ms = thread.attend_ms;
+    if (guard_rest_any() && ms > GUARD_REST_MS)
+        ms = GUARD_REST_MS;
     if (ms < 0)
         ms = 0;
     if (engine != NULL)
@@ -346,7 +350,7 @@ static bool idle(void)
     if (resting == BACKGROUND_PARKED)
         control_report(true); /* may wait for locks: nobody's pages are away */
     atomic_store(&background_state, resting);
-    if (has_dirty_pages() && conf_get(CONF_background) &&
+    if ((has_dirty_pages() || guard_rest_any()) && conf_get(CONF_background) &&
         atomic_compare_exchange_strong(&background_state, &now, BACKGROUND_ON))
         return true;
     if (resting == BACKGROUND_PARKED)
@@ -377,7 +381,11 @@ static int run(void *unused)
                 busy_at = now;
             lock_give(&maintain.lock);
         }
-        if (!worked || now < busy_at + linger_ms())
+        if (now >= thread.rests_ended_at + GUARD_REST_MS && guard_rest_any()) {
+            thread.rests_ended_at = now;
+            guard_rest_end_all();
+        }
+        if (!worked || now < busy_at + linger_ms() || guard_rest_any())
             rest(now, worked);
         else if (!idle())
             return 0;

@@ -50,6 +50,9 @@
       "where on its pages a guarded block lies: end finds overflows at once, start underflows")              \
     X(guard_quarantine, BYTES, 64 * MiB, 0, 1024 * GiB, NULL, LIVE,                                          \
       "address space of freed guarded blocks that is not used again yet; it takes no memory")                \
+    X(guard_cpu, COUNT, 1, 1, 100, NULL, LIVE,                                                               \
+      "percent of a thread's time that guarding may take, beyond which its turns pass; 100: no limit, as "   \
+      "with guard:all")                                                                                      \
     X(guard_large, SWITCH, 0, 0, 1, NULL, START,                                                             \
       "pages that nobody may touch behind blocks of more than 32 KiB")                                       \
     X(guard_tail, SWITCH, 0, 0, 1, NULL, START,                                                              \

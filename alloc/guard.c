@@ -6,6 +6,7 @@
 #include "fill.h"
 #include "guard_pages.h"
 #include "guard_report.h"
+#include "guard_rest.h"
 #include "guard_signal.h"
 #include "guard_uffd.h"
 #include "layout.h"
@@ -288,14 +289,22 @@ static uint64_t draw(void)
     return 1 + (uint64_t)(-natural_log(u) * (guard_rate - 0.5));
 }
 
-void *guard_alloc(size_t size, size_t align)
+static void *alloc_timed(size_t size, size_t align)
 {
     int saved = errno;
+    uint64_t begun = os_ticks();
     tcache_tls.countdown = 0; /* not for what the unwinder allocates */
-    void *p = size <= GUARD_MAX && align <= GUARD_MAX ? alloc(max_size(size, 1), max_size(align, LEAST_ALIGN))
-                                                      : NULL;
-    tcache_tls.countdown = draw();
+    void *p = alloc(max_size(size, 1), max_size(align, LEAST_ALIGN));
+    guard_rest_after(begun);
     errno = saved;
+    return p;
+}
+
+void *guard_alloc(size_t size, size_t align)
+{
+    bool may = size <= GUARD_MAX && align <= GUARD_MAX && !guard_rest_is_due();
+    void *p = may ? alloc_timed(size, align) : NULL;
+    tcache_tls.countdown = draw();
     return p;
 }
 
@@ -445,7 +454,7 @@ struct guard_slot *guard_blame(uintptr_t address)
 
 bool guard_thread_begins(void)
 {
-    if (likely(guard_rate == 0) || guard_counts())
+    if (likely(guard_rate == 0) || guard_counts() || guard_rest_lasts())
         return false;
     tcache_tls.direct = tcache_tls.small = 0;
     tcache_tls.countdown = draw();
@@ -485,6 +494,7 @@ void guard_stats(struct guard_stats *stats)
 
 void guard_fork_prepare(void)
 {
+    guard_rest_fork_prepare();
     lock_take(&guard.lock);
     guard_uffd_fork_prepare();
 }
@@ -493,6 +503,7 @@ void guard_fork_parent(void)
 {
     guard_uffd_fork_parent();
     lock_give(&guard.lock);
+    guard_rest_fork_parent();
 }
 
 void guard_fork_child(void)
@@ -501,4 +512,5 @@ void guard_fork_child(void)
     guard_signal_fork_child();
     guard_report_fork_child();
     lock_reset(&guard.lock);
+    guard_rest_fork_child();
 }

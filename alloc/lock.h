@@ -21,6 +21,7 @@ enum lock_rank {
     LOCK_SPAN_POOL,  /* free spans */
     LOCK_RUN,        /* page runs */
     LOCK_HUGE,       /* huge mappings */
+    LOCK_GUARD_REST, /* threads that do not count */
     LOCK_GUARD,      /* guarded slots */
     LOCK_GUARD_UFFD, /* the descriptor that poisons */
     LOCK_META,       /* metadata blocks */

@@ -1,5 +1,6 @@
 #include "background.h"
 #include "conf.h"
+#include "guard_rest.h"
 #include "meta.h"
 #include "os.h"
 #include "quarantine.h"
@@ -205,6 +206,7 @@ static void end_cache(struct tcache *c)
 static void thread_ends(void *cache)
 {
     tcache_tls.ended = true;
+    guard_rest_thread_ends();
     tcache_tls.bins = no_bins;
     end_cache(cache);
 }

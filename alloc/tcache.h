@@ -28,7 +28,10 @@ struct tcache_tls {
     /* The sizes that the fast path and the next one take, DIRECT_MAX and SMALL_MAX; 0 in a thread that counts (guard.h). */
     size_t direct, small;
     uint64_t countdown; /* then: allocations until one is guarded */
-    bool ended;         /* the thread is past its destructors: it gets no cache any more */
+    uint64_t rests; /* ticks before which none is, for the time that the last one took; see guard_rest.h */
+    struct tcache_tls *resting; /* the next one in the list of those that rest */
+    _Atomic bool is_resting;    /* it is in that list */
+    bool ended;                 /* the thread is past its destructors: it gets no cache any more */
 };
 
 extern HIDDEN __thread struct tcache_tls tcache_tls __attribute__((tls_model("initial-exec")));

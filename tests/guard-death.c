@@ -408,7 +408,7 @@ SHOWN(void, serve, long number)
 }
 
 /*
- * One in 1 000 allocations is guarded, whatever the others were, so each round of 10 000 requests finds it with that chance: after
+ * One in 1 000 allocations is guarded, whatever the others were (and, here, however little time is between them), so each round of 10 000 requests finds it with that chance: after
  * 1 000 rounds on average, and with one of less than 3e-10 not within these.
  */
 SHOWN(void, server, void)
@@ -588,7 +588,7 @@ static const struct death {
      " | by release underflow_damage | allocated by make underflow_damage"},
     {"size-goes-on", "guard_misuse:report", wrong_size, 0,
      "wrong size: free_sized(B, 32), a 64-byte block | by wrong_size | allocated by make wrong_size"},
-    {"once-in-10000", "guard:on", server, FAULT,
+    {"once-in-10000", "guard:on,guard_cpu:100", server, FAULT,
      "use after free: write at ADDRESS, byte 8 of the 100-byte block at ADDRESS"
      " | by put serve server | allocated by take_request serve server | freed by drop_request serve server"},
     {"descriptor", "guard_fd:1", double_free, SIGABRT, ""},

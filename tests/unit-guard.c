@@ -18,7 +18,7 @@
 /* Guard mode is on and nobody's turn comes by itself: the tests ask for guarded blocks. */
 extern const char *sinter_conf;
 __attribute__((visibility("default"))) const char *sinter_conf =
-    "guard:sample=1000000000,guard_way:poison,guard_quarantine:64k,guard_place:end";
+    "guard:sample=1000000000,guard_cpu:100,guard_way:poison,guard_quarantine:64k,guard_place:end";
 
 enum { SLOT = 2 * 4096, QUARANTINE = 64 * 1024 };
 
