@@ -36,6 +36,7 @@ enum uffd_lack {
     UFFD_NO_POISON,    /* or, for UFFD_POISON, than 6.6 */
     UFFD_BAD_KERNEL,   /* the kernel is known to lose pages that it moves while they are swapped out */
     UFFD_NO_PAGEMAP,   /* /proc is missing, or PAGEMAP_SCAN */
+    UFFD_CHANGED_USER, /* the pagemap belongs to root, as that of every process that is not dumpable */
     UFFD_NO_TABLE,     /* descriptors cannot be kept apart from the program's */
     UFFD_NO_RESOURCES, /* out of descriptors or memory */
 };

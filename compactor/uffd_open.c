@@ -24,6 +24,9 @@ const char *uffd_lack_text(enum uffd_lack lack)
             "the kernel may lose pages that it moves while swap is in use: it takes Linux 6.12.37, "
             "6.15.6 or 6.16, or no swap",
         [UFFD_NO_PAGEMAP] = "the kernel does not tell which pages there are (/proc/thread-self/pagemap)",
+        [UFFD_CHANGED_USER] =
+            "a process that has changed its user id (or is not dumpable for another reason) may not read "
+            "its pagemap: start it as the user that it is to run as",
         [UFFD_NO_TABLE] =
             "there is no descriptor table apart from the program's: it takes Linux 5.9, and that "
             "close_range(2) is not filtered",
@@ -158,12 +161,26 @@ static bool bad_kernel(void)
            (uffd_bad_release(name.release) && swap_in_use());
 }
 
+static enum uffd_lack lack_of_pagemap(long error)
+{
+    switch (-error) {
+    case EMFILE:
+    case ENFILE:
+    case ENOMEM:
+        return UFFD_NO_RESOURCES;
+    case EACCES:
+        return UFFD_CHANGED_USER;
+    default:
+        return UFFD_NO_PAGEMAP;
+    }
+}
+
 /* By way of the thread: the main thread may have exited. */
 static enum uffd_lack open_pagemap(struct uffd *u)
 {
     long fd = open_file("/proc/thread-self/pagemap", O_RDONLY);
     if (fd < 0)
-        return fd == -EMFILE || fd == -ENFILE || fd == -ENOMEM ? UFFD_NO_RESOURCES : UFFD_NO_PAGEMAP;
+        return lack_of_pagemap(fd);
     u->pagemap = (int)fd;
     uint8_t present;
     const void *page = (const void *)align_down((uintptr_t)u, PAGE_BYTES);

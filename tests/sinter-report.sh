@@ -34,6 +34,20 @@ says() {
   within 60 "$sinter" report --against system "$@" >output 2>&1
   [ $? = "$status" ] && grep -qe "$text" output || { cat output; return 1; }
 }
+# It has tried to pack by the time at which the load ends.
+tells_lack() {
+  cat >grow.py <<'END'
+import time
+strings = [b"x" * (100 + i % 300) for i in range(100_000)]
+time.sleep(1000)
+END
+  cat >load.sh <<END
+grep -q libsinter "/proc/\$PROGRAM_PID/maps" || exit 0
+until "$sinter" compact "\$PROGRAM_PID" 2>&1 | grep -q 'cannot pack pages'; do sleep 0.1; done
+END
+  says 0 '^Pages could not be packed: userfaultfd is not allowed' --ready 0.5 --idle 0 --load "sh $work/load.sh" \
+    -- "$builddir/filtered" eperm call device -- env PYTHONMALLOC=malloc python3 grow.py
+}
 repeats_input() {
   seq 100000 >numbers
   within 60 "$sinter" report --rounds 2 --show --against system -- sh -c 'sort -n | tail -n 1' <numbers >table 2>progress &&
@@ -44,6 +58,9 @@ if can_pack && command -v gnuplot >/dev/null; then
   step "memory that comes back" gives_back 8
   step "waits for packed pages" tells_packing
   [ -n "${SINTER_CHECK_QUICK:-}" ] || step "memory of a child" gives_back -c 8
+fi
+if command -v python3 >/dev/null; then
+  step "a program that is not allowed to pack" tells_lack
 fi
 step "a server and its load" serves
 step "a load that fails" says 1 "the load ended with status 7" --load 'exit 7' --ready 0.2 --idle 0 -- sleep 1000

@@ -17,6 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
@@ -286,6 +287,28 @@ static void known_bad_releases(void **state)
         assert_false(uffd_bad_release(good[i]));
     for (int lack = UFFD_READY; lack <= UFFD_NO_RESOURCES; lack++)
         assert_in_range(strlen(uffd_lack_text(lack)), 1, sizeof(((struct stats_report *)NULL)->lack) - 1);
+}
+
+/* As a daemon does that has been started as root: its pagemap is root's then. */
+static int lack_as_another(void)
+{
+    struct uffd own;
+    if (geteuid() == 0 && setresuid(65534, 65534, 65534) != 0)
+        return UFFD_READY;
+    prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+    return (int)uffd_open(&own, UFFD_USER_MODE);
+}
+
+static void changed_users_are_told(void **state)
+{
+    (void)state;
+    int child_fd;
+    need_uffd();
+    int status = status_of(fork_serving(lack_as_another, &child_fd));
+    if (child_fd >= 0)
+        close(child_fd);
+    assert_true(WIFEXITED(status));
+    assert_int_equal(WEXITSTATUS(status), UFFD_CHANGED_USER);
 }
 
 static void runs_move_there_and_back(void **state)
@@ -1109,6 +1132,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(known_bad_releases),
+        uffd_test(changed_users_are_told),
         uffd_test(runs_move_there_and_back),
         uffd_test(holes),
         uffd_test(occupied_destinations),

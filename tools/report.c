@@ -158,11 +158,13 @@ static void print_row(const struct report *report, const char *title, const char
 
 static void print_stalls(const struct trial *trial)
 {
-    const struct sinter_stats *stats = &trial->stats;
+    const struct sinter_stats *stats = &trial->stats.totals;
     if (!trial->has_stats)
         puts("\nThe program has not grown so far that Sinter's background thread was needed.");
     else if (stats->compactor == 2)
-        puts("\nPages cannot be packed here; `sinter doctor' says what is missing.");
+        printf("\nPages could not be packed: %s.\n`sinter doctor', run by the user that the program runs as, "
+               "says how it is granted.\n",
+               trial->stats.lack);
     else if (stats->faults == 0)
         printf("\nSinter: %.1f MiB packed; nothing of it was touched.\n", (double)stats->packed / (1 << 20));
     else

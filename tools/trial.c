@@ -166,12 +166,10 @@ static uint64_t settled(const struct trial *trial)
 /* The page outlives the process. */
 static void keep_stats(struct running *running)
 {
-    struct stats_report report;
     double age;
     if (!running->has_peer)
         return;
-    running->trial->has_stats = peer_report(&running->peer, &report, &age);
-    running->trial->stats = report.totals;
+    running->trial->has_stats = peer_report(&running->peer, &running->trial->stats, &age);
     peer_close(&running->peer);
 }
 

@@ -5,7 +5,7 @@
 #define SINTER_TRIAL_H
 
 #include "plot.h"
-#include "sinter/malloc.h"
+#include "stats_report.h"
 
 #include <stdbool.h>
 
@@ -29,7 +29,7 @@ struct trial {
     int load_status;
     bool ended;     /* here, because it was over */
     bool has_stats; /* of the program itself, not its children, at its end or in its last second */
-    struct sinter_stats stats;
+    struct stats_report stats;
 };
 
 /* Runs it. False, with a line on stderr, if it could not be run or watched. The caller frees the samples. */
