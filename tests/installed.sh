@@ -31,7 +31,7 @@ embedding() {
 
 linked() {
   cp "$srcdir/linked.c" program.c
-  within 60 bash -ec "$(grep '^cc program.c .*pkg-config' "$srcdir/../README.md")" && within 60 ./a.out
+  within 60 bash -ec "$(grep '^ *cc program.c .*pkg-config' "$srcdir/../README.md")" && within 60 ./a.out
 }
 
 preloaded() { within 60 env LD_PRELOAD=libsinter.so.1 SINTER_CONF=stats:on true 2>&1 | grep "^sinter"; }
