@@ -4,10 +4,13 @@
 #include "guard.h"
 #include "guard_modules.h"
 #include "guard_pages.h"
+#include "guard_rest.h"
 #include "guard_uffd.h"
 #include "heap.h"
+#include "os.h"
 
 #include <gnu/libc-version.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -145,6 +148,68 @@ static void freed_is_closed_and_survives_fork(void **state)
     assert_int_equal(status, 0);
     *q = 1;
     guard_free(q, "free");
+}
+
+static bool counts(void)
+{
+    return __atomic_load_n(&tcache_tls.direct, __ATOMIC_RELAXED) == 0;
+}
+
+/* A turn that comes too soon passes, and the thread takes the fast path; the background thread has it count again. */
+static void thread_rests(void **state)
+{
+    (void)state;
+    heap_free(heap_malloc(100), "free"); /* it has a cache */
+    assert_int_equal(conf_set_text("guard_cpu", "1"), 0);
+    tcache_tls.rests = 0;
+    void *p = guard_alloc(100, 1);
+    assert_non_null(p);
+    assert_true(counts());
+    assert_true(guard_rest_lasts());
+    tcache_tls.rests = os_ticks() + ((uint64_t)1 << 50); /* for days */
+    assert_null(guard_alloc(100, 1));
+    assert_true(guard_rest_any() || counts());
+    for (int i = 0; i < 1000 && !counts(); i++)
+        usleep(10000);
+    assert_true(counts());
+    assert_null(guard_alloc(100, 1)); /* the time is not over */
+    tcache_tls.rests = 0;
+    void *q = guard_alloc(100, 1);
+    assert_non_null(q);
+    assert_int_equal(conf_set_text("guard_cpu", "100"), 0);
+    void *r = guard_alloc(100, 1);
+    assert_non_null(r);
+    guard_free(p, "free");
+    guard_free(q, "free");
+    guard_free(r, "free");
+}
+
+static void *begin_rest(void *unused)
+{
+    (void)unused;
+    heap_free(heap_malloc(100), "free");
+    tcache_tls.countdown = 1;
+    tcache_tls.direct = tcache_tls.small = 0;
+    tcache_tls.rests = os_ticks() + ((uint64_t)1 << 50);
+    assert_null(guard_alloc(100, 1));
+    return NULL;
+}
+
+/* Threads that end while they rest, while the background thread ends rests; nobody's memory is touched after its end. */
+static void resting_threads_end(void **state)
+{
+    (void)state;
+    assert_int_equal(conf_set_text("guard_cpu", "1"), 0);
+    for (int i = 0; i < 2000; i++) {
+        pthread_t threads[2];
+        for (int k = 0; k < 2; k++)
+            assert_int_equal(pthread_create(&threads[k], NULL, begin_rest, NULL), 0);
+        if (i % 16 == 0)
+            guard_rest_end_all();
+        for (int k = 0; k < 2; k++)
+            assert_int_equal(pthread_join(threads[k], NULL), 0);
+    }
+    assert_int_equal(conf_set_text("guard_cpu", "100"), 0);
 }
 
 /* The mean of the intervals is the rate, and they scatter as a geometric distribution does: deviation and mean alike. */
@@ -285,6 +350,8 @@ int main(void)
         cmocka_unit_test(quarantine_is_a_queue),
         cmocka_unit_test(freed_is_closed_and_survives_fork),
         cmocka_unit_test(intervals_are_geometric),
+        cmocka_unit_test(thread_rests),
+        cmocka_unit_test(resting_threads_end),
         cmocka_unit_test(descriptor_is_opened_anew),
         cmocka_unit_test(poison),
         cmocka_unit_test(madvise_guard),
