@@ -129,7 +129,7 @@ map_agrees() {
 }
 
 map_guarded() {
-  SINTER_CONF=$quick,guard:sample=100 begin page say wait || return 1
+  SINTER_CONF=$quick,guard:sample=100,guard_cpu:100 begin page say wait || return 1
   [ "$(pages guarded)" -gt 0 ] && [ "$(pages closed)" -gt "$(pages guarded)" ] && end
 }
 
