@@ -231,12 +231,19 @@ static void quarantined_fork(void)
 
 /* ---- canary ---- */
 
-static void write_at(size_t size, ptrdiff_t offset)
+/* Only the first byte behind a block is never 0; what the others hold depends on a secret of the process. */
+static void damage(char *p, size_t size, size_t offset)
+{
+    volatile char *byte = (volatile char *)hidden(about(p, p)) + offset;
+    *byte = offset == size ? 0 : (char)(*byte ^ 1);
+}
+
+static void write_at(size_t size, size_t offset)
 {
     char *p = malloc(size);
     require(malloc_usable_size(p) == size);
     memset(p, 2, size);
-    ((volatile char *)hidden(about(p, p)))[offset] = 0;
+    damage(p, size, offset);
     free(p);
 }
 
@@ -263,7 +270,7 @@ static void overflow_medium(void)
 static void overflow_nothing(void)
 {
     char *p = malloc(0);
-    ((volatile char *)hidden(about(p, p)))[1] = 0;
+    damage(p, 0, 1);
     free(p);
 }
 
@@ -279,7 +286,7 @@ static void overflow_string(void)
 static void overflow_realloc(void)
 {
     char *p = malloc(100);
-    ((volatile char *)hidden(about(p, p)))[101] = 0;
+    damage(p, 100, 101);
     p = realloc(p, 104); /* in place */
     memset(p, 1, 104);
     p = realloc(p, 3000);
@@ -329,7 +336,7 @@ static void overflow_usable_size(void)
 static void overflow_fork(void)
 {
     char *p = malloc(40);
-    ((volatile char *)hidden(about(p, p)))[41] = 0;
+    damage(p, 40, 41);
     pid_t pid = fork();
     if (pid == 0) {
         free(p);
