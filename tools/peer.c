@@ -1,5 +1,7 @@
 #include "peer.h"
 
+#include "clock.h"
+
 #include <ctype.h>
 #include <dirent.h>
 #include <errno.h>
@@ -324,13 +326,6 @@ void peer_close(struct peer *peer)
 
 /* ---- asking ---- */
 
-static double now_seconds(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
-}
-
 static bool has_ended(const struct peer *peer)
 {
     struct pollfd ended = {.fd = peer->process, .events = POLLIN};
@@ -348,7 +343,7 @@ static int no_answer(const struct peer *peer)
 static bool take_lock(const struct peer *peer, double end)
 {
     while (flock(peer->file, LOCK_EX | LOCK_NB) != 0) {
-        if (errno != EWOULDBLOCK || now_seconds() > end || has_ended(peer))
+        if (errno != EWOULDBLOCK || clock_seconds() > end || has_ended(peer))
             return false;
         usleep(1000);
     }
@@ -361,7 +356,7 @@ static bool wait_for(const struct peer *peer, uint32_t number, double end)
     struct timespec look = {.tv_nsec = LOOK_MS * 1000000};
     int seen;
     while ((uint32_t)(seen = atomic_load(&page->answer)) != number) {
-        if (now_seconds() > end || has_ended(peer))
+        if (clock_seconds() > end || has_ended(peer))
             return false;
         syscall(SYS_futex, &page->answer, FUTEX_WAIT, seen, &look, NULL, 0);
     }
@@ -372,7 +367,7 @@ int peer_call(struct peer *peer, enum control_command command, uint64_t argument
               int seconds)
 {
     struct control_page *page = peer->page;
-    double end = now_seconds() + seconds;
+    double end = clock_seconds() + seconds;
     if (!take_lock(peer, end))
         return no_answer(peer);
     page->command = command;
@@ -415,14 +410,14 @@ static void check_report(struct stats_report *report)
 bool peer_report(const struct peer *peer, struct stats_report *report, double *age)
 {
     struct control_page *page = peer->page;
-    for (double end = now_seconds() + 1; now_seconds() < end;) {
+    for (double end = clock_seconds() + 1; clock_seconds() < end;) {
         uint32_t before = atomic_load(&page->sequence);
         *report = page->report;
         double at = (double)page->reported_at / 1e9;
         atomic_thread_fence(memory_order_seq_cst);
         if (before % 2 == 0 && before != 0 && atomic_load(&page->sequence) == before) {
             check_report(report);
-            *age = now_seconds() - at;
+            *age = clock_seconds() - at;
             return true;
         }
         usleep(1000);

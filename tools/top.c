@@ -1,6 +1,7 @@
 /*
  * sinter top: processes that run with Sinter, as they change.
  */
+#include "clock.h"
 #include "command.h"
 #include "screen.h"
 #include "watched.h"
@@ -170,13 +171,6 @@ static void end(int number)
     ended = number;
 }
 
-static double now_s(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
-}
-
 static void select_other(struct top *top, int by)
 {
     size_t count = top->watched.count, row = selected_row(top);
@@ -187,8 +181,8 @@ static void select_other(struct top *top, int by)
 /* Until it is time for the next look. */
 static void attend_keys(struct top *top)
 {
-    double next = now_s() + top->delay;
-    for (double left; !ended && (left = next - now_s()) > 0;) {
+    double next = clock_seconds() + top->delay;
+    for (double left; !ended && (left = next - clock_seconds()) > 0;) {
         int key = screen_key((int)(left * 1000) + 1);
         if (key == 'q')
             ended = SIGINT;

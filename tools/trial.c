@@ -1,5 +1,6 @@
 #include "trial.h"
 
+#include "clock.h"
 #include "peer.h"
 #include "preload.h"
 #include "tree_memory.h"
@@ -35,16 +36,9 @@ struct running {
     struct peer peer;
 };
 
-static double now_s(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
-}
-
 static double at(const struct running *running)
 {
-    return now_s() - running->started_at;
+    return clock_seconds() - running->started_at;
 }
 
 /* ---- starting ---- */
@@ -260,7 +254,7 @@ static void watch(struct running *running)
 bool trial_run(const struct trial_plan *plan, struct trial *trial)
 {
     *trial = (struct trial){0};
-    struct running running = {.plan = plan, .trial = trial, .started_at = now_s()};
+    struct running running = {.plan = plan, .trial = trial, .started_at = clock_seconds()};
     int number = start(plan->program, plan->preload, plan->show, &running.program);
     if (number != 0) {
         fprintf(stderr, "sinter report: %s: %s\n", plan->program[0], strerror(number));

@@ -1,17 +1,12 @@
 #include "watched.h"
 
+#include "clock.h"
+
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
 enum { ANSWER_S = 1 };
-
-static double now_s(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
-}
 
 static bool is_there(const struct watched_list *watched, pid_t pid)
 {
@@ -77,7 +72,7 @@ static void look(struct watched *watched)
     watched->before = watched->now;
     watched->before_at = watched->now_at;
     watched->now = report.totals;
-    watched->now_at = now_s();
+    watched->now_at = clock_seconds();
 }
 
 void watched_look(struct watched_list *watched)
