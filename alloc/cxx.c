@@ -72,7 +72,7 @@ static inline void *new_aligned_nothrow(size_t size, size_t align, const void *n
 /* m: size_t, St11align_val_t: std::align_val_t, RKSt9nothrow_t: const std::nothrow_t & */
 #define NEW(symbol, parameters, body)                                                                        \
     void *symbol parameters;                                                                                 \
-    SINTER_EXPORT void *symbol parameters                                                                    \
+    SINTER_EXPORT FAST_ALLOC void *symbol parameters                                                         \
     {                                                                                                        \
         return body;                                                                                         \
     }
@@ -96,7 +96,7 @@ NEW_ALIGNED_NOTHROW(_ZnamSt11align_val_tRKSt9nothrow_t)
 /* Alignments and tags are passed behind the rest and are not needed. */
 #define DELETE(symbol, call)                                                                                 \
     void symbol(void *p);                                                                                    \
-    SINTER_EXPORT void symbol(void *p)                                                                       \
+    SINTER_EXPORT FAST_FREE void symbol(void *p)                                                             \
     {                                                                                                        \
         heap_free(p, call);                                                                                  \
     }
@@ -104,7 +104,7 @@ NEW_ALIGNED_NOTHROW(_ZnamSt11align_val_tRKSt9nothrow_t)
 /* The same with the size, which only guard mode looks at. */
 #define DELETE_SIZED(symbol, call)                                                                           \
     void symbol(void *p, size_t size);                                                                       \
-    SINTER_EXPORT void symbol(void *p, size_t size)                                                          \
+    SINTER_EXPORT FAST_FREE void symbol(void *p, size_t size)                                                \
     {                                                                                                        \
         heap_free_sized(p, size, call);                                                                      \
     }

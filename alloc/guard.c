@@ -454,7 +454,7 @@ struct guard_slot *guard_blame(uintptr_t address)
 
 bool guard_thread_begins(void)
 {
-    if (likely(guard_rate == 0) || guard_counts() || guard_rest_lasts())
+    if (likely(guard_rate == 0) || guard_counts() || guard_rest_goes_on())
         return false;
     tcache_tls.direct = tcache_tls.small = 0;
     tcache_tls.countdown = draw();

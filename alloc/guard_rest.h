@@ -23,8 +23,8 @@ enum { GUARD_REST_MS = 10 };
 /* Is it too soon for the calling thread's turn? Then it rests from now on, if there is somebody to end that. */
 bool guard_rest_is_due(void);
 
-/* Is the calling thread not to count yet? */
-bool guard_rest_lasts(void);
+/* Is the calling thread not to count yet? For slow paths. */
+bool guard_rest_goes_on(void);
 
 /* The calling thread has begun at these ticks what it is done with now. */
 void guard_rest_after(uint64_t begun);

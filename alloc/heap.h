@@ -10,6 +10,21 @@
 #include "sizeclass.h"
 #include "tcache.h"
 
+/*
+ * Where functions with a fast path begin. Processors remember branches by lines of 64 bytes of code. A branch that was never taken
+ * costs nothing; one that has been is remembered, and then, on AMD's Zen 5, each line with such a branch takes one to two cycles
+ * more for a long time, unless the return lies in the same line. Guard mode takes two such branches at each turn, and a pair of malloc and free
+ * has ten cycles. So allocating functions, which have less than 64 bytes to their return, begin a line, and free begins so that its
+ * first branch does: that is behind 24 bytes, and its return 37 bytes further.
+ */
+#if defined(__x86_64__)
+#define FAST_ALLOC __attribute__((aligned(64)))
+#define FAST_FREE  __attribute__((aligned(64), patchable_function_entry(40, 40)))
+#else
+#define FAST_ALLOC
+#define FAST_FREE
+#endif
+
 /* Makes the allocator ready; malloc does so by itself. */
 void heap_init(void);
 

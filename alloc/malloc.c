@@ -43,12 +43,12 @@ struct mallinfo2 ABI(mallinfo2)(void);
 void ABI(malloc_stats)(void);
 int ABI(malloc_info)(int options, FILE *stream);
 
-SINTER_EXPORT void *ABI(malloc)(size_t size)
+SINTER_EXPORT FAST_ALLOC void *ABI(malloc)(size_t size)
 {
     return heap_malloc(size);
 }
 
-SINTER_EXPORT void ABI(free)(void *p)
+SINTER_EXPORT FAST_FREE void ABI(free)(void *p)
 {
     heap_free(p, "free");
 }
@@ -59,7 +59,7 @@ SINTER_EXPORT void ABI(cfree)(void *p)
 }
 
 /* C23. The sizes are promises that only guard mode looks at. */
-SINTER_EXPORT void ABI(free_sized)(void *p, size_t size)
+SINTER_EXPORT FAST_FREE void ABI(free_sized)(void *p, size_t size)
 {
     heap_free_sized(p, size, "free_sized");
 }

@@ -31,10 +31,11 @@ struct tcache_tls {
     uint64_t rests; /* ticks before which none is, for the time that the last one took; see guard_rest.h */
     struct tcache_tls *resting; /* the next one in the list of those that rest */
     _Atomic bool is_resting;    /* it is in that list */
-    bool ended;                 /* the thread is past its destructors: it gets no cache any more */
+    uint8_t asked; /* on slow paths, whether the rest is over; all sixteen times the ticks are read */
+    bool ended;    /* the thread is past its destructors: it gets no cache any more */
 };
 
-extern HIDDEN __thread struct tcache_tls tcache_tls __attribute__((tls_model("initial-exec")));
+extern HIDDEN __thread CACHE_ALIGNED struct tcache_tls tcache_tls __attribute__((tls_model("initial-exec")));
 
 void tcache_init(void);
 

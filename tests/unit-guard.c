@@ -165,7 +165,7 @@ static void thread_rests(void **state)
     void *p = guard_alloc(100, 1);
     assert_non_null(p);
     assert_true(counts());
-    assert_true(guard_rest_lasts());
+    assert_true(guard_rest_goes_on());
     tcache_tls.rests = os_ticks() + ((uint64_t)1 << 50); /* for days */
     assert_null(guard_alloc(100, 1));
     assert_true(guard_rest_any() || counts());
