@@ -266,20 +266,20 @@ static void *run(void *argument)
 {
     sinter_gc_heap *heap = argument;
     crew_enlist();
-    heap->crew = crew_start(heap->config.workers);
-    if (heap->crew != NULL && (heap->config.concurrent || heap->config.generational))
+    if (heap->config.concurrent || heap->config.generational)
         start_apart(heap);
+    heap->crew = crew_start(heap->config.workers); /* has the descriptors that there are by now */
+    bool complete = heap->crew != NULL;
     sem_post(&heap->started);
-    if (heap->crew == NULL)
-        return NULL;
-    while (!atomic_load(&heap->quit)) {
+    while (complete && !atomic_load(&heap->quit)) {
         os_futex_wait(&heap->wanted, 0, release(heap));
         if (atomic_exchange(&heap->wanted, 0) != 0 && !atomic_load(&heap->quit) && is_due(heap))
             whole_cycle(heap);
     }
     service_stop(heap);
     written_stop(heap);
-    crew_stop(heap->crew);
+    if (complete)
+        crew_stop(heap->crew);
     return NULL;
 }
 
