@@ -254,6 +254,13 @@ bool os_own_descriptors(void)
     return os_syscall(SYS_close_range, 0, UINT32_MAX, CLOSE_RANGE_UNSHARE, 0, 0, 0) == 0;
 }
 
+bool os_own_descriptors_but(int fd)
+{
+    return os_syscall(SYS_close_range, 0, fd - 1, CLOSE_RANGE_UNSHARE, 0, 0, 0) == 0 &&
+           os_syscall(SYS_close_range, fd + 1, UINT32_MAX, 0, 0, 0, 0) == 0 &&
+           os_syscall(SYS_fcntl, fd, F_GETFD, 0, 0, 0, 0) >= 0;
+}
+
 uint64_t os_block_signals(uint64_t set)
 {
     uint64_t old = 0;

@@ -135,6 +135,9 @@ uint64_t os_block_signals(uint64_t set);
 /* Gives the calling thread, and those that it will start, an empty descriptor table of their own. False if there is none. */
 bool os_own_descriptors(void);
 
+/* The same, but one descriptor of the program's stays, with its number. False: the table is the program's still, or lacks it. */
+bool os_own_descriptors_but(int fd);
+
 void os_yield(void);
 
 /* In a loop that waits without sleep. */

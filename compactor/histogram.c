@@ -24,8 +24,9 @@ void histogram_add(struct histogram *h, uint64_t value)
 {
     add_relaxed(&h->counts[bucket_of(value)], 1);
     add_relaxed(&h->total, 1);
-    if (value > load_relaxed(&h->max))
-        store_relaxed(&h->max, value);
+    uint64_t max = load_relaxed(&h->max);
+    while (value > max && !atomic_compare_exchange_weak(&h->max, &max, value))
+        ;
 }
 
 void histogram_merge(struct histogram *h, const struct histogram *other)

@@ -13,7 +13,7 @@ struct histogram {
     _Atomic uint64_t total, max;
 };
 
-/* One thread adds at a time. */
+/* Threads may add at the same time. */
 void histogram_add(struct histogram *h, uint64_t value);
 
 /* Adds what the other has. */

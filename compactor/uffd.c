@@ -111,12 +111,17 @@ static COLD long inject(const struct uffd *u, unsigned long request, void *arg)
 }
 
 /* Every userfaultfd call goes through here. 0 or -errno. */
-static long call(const struct uffd *u, unsigned long request, void *arg)
+static long call_quietly(const struct uffd *u, unsigned long request, void *arg)
 {
     uint64_t one_in = load_relaxed(&inject_one_in);
     if (unlikely(one_in != 0) && inject_random() % one_in == 0)
         return inject(u, request, arg);
-    long ret = control(u, request, arg);
+    return control(u, request, arg);
+}
+
+static long call(const struct uffd *u, unsigned long request, void *arg)
+{
+    long ret = call_quietly(u, request, arg);
     /* The kernel itself has no such answer once a descriptor is there. Threads would wait for ever. */
     if (unlikely((ret == -EPERM || ret == -ENOSYS || ret == -EACCES) && !u->quiet))
         fatal("a system call filter keeps the background thread from bringing packed pages back (error %ld)",
@@ -413,6 +418,30 @@ size_t uffd_zero(const struct uffd *u, void *to, size_t pages, uint8_t *result)
 {
     struct batch b = {.u = u, .way = ZERO, .to = to, .pages = pages, .result = result};
     return fill_all(&b);
+}
+
+/* ---- In signal handlers ---- */
+
+bool uffd_try_move(const struct uffd *u, void *to, void *from, size_t pages)
+{
+    struct uffdio_move arg = {
+        .dst = (uintptr_t)to,
+        .src = (uintptr_t)from,
+        .len = pages << PAGE_BITS,
+        .mode = UFFDIO_MOVE_MODE_DONTWAKE | UFFDIO_MOVE_MODE_ALLOW_SRC_HOLES,
+    };
+    add_relaxed(&uffd_counters.moves, 1);
+    if (call_quietly(u, UFFDIO_MOVE, &arg) != 0)
+        return false;
+    add_relaxed(&uffd_counters.moved_pages, pages);
+    return true;
+}
+
+enum uffd_result uffd_try_zero(const struct uffd *u, void *to)
+{
+    struct uffdio_zeropage arg = {.range = range_of(to, PAGE_BYTES)};
+    long ret = call_quietly(u, UFFDIO_ZEROPAGE, &arg);
+    return ret == 0 ? UFFD_DONE : ret == -EEXIST ? UFFD_OCCUPIED : UFFD_REFUSED;
 }
 
 /* ---- Poison ---- */

@@ -38,6 +38,7 @@ enum uffd_lack {
     UFFD_NO_PAGEMAP,   /* /proc is missing, or PAGEMAP_SCAN */
     UFFD_CHANGED_USER, /* the pagemap belongs to root, as that of every process that is not dumpable */
     UFFD_NO_TABLE,     /* descriptors cannot be kept apart from the program's */
+    UFFD_NO_SIGBUS,    /* for UFFD_SIGBUS: the kernel has no such mode */
     UFFD_NO_RESOURCES, /* out of descriptors or memory */
 };
 
@@ -58,10 +59,13 @@ bool uffd_bad_release(const char *release);
  * unless it returns UFFD_READY. `wishes`: UFFD_FORKS, that forks are reported (done where CAP_SYS_PTRACE allows it);
  * UFFD_USER_MODE, that one for faults of user mode only will do, if there is no other for this user; UFFD_WRITES, that it is to
  * tell which pages are written to, and nothing else; UFFD_POISON, that it is for uffd_register_wp() and uffd_poison() and nothing
- * else, which any user may have and which takes no pagemap.
+ * else, which any user may have and which takes no pagemap; UFFD_SIGBUS, that a touch of an absent page raises SIGBUS with
+ * BUS_ADRERR and is not reported, for whichever thread: the descriptor may then be in any table, and the pagemap is left to
+ * uffd_open_pagemap().
  */
-enum { UFFD_FORKS = 1, UFFD_USER_MODE = 2, UFFD_WRITES = 4, UFFD_POISON = 8 };
+enum { UFFD_FORKS = 1, UFFD_USER_MODE = 2, UFFD_WRITES = 4, UFFD_POISON = 8, UFFD_SIGBUS = 16 };
 enum uffd_lack uffd_open(struct uffd *u, int wishes);
+enum uffd_lack uffd_open_pagemap(struct uffd *u);
 void uffd_close(struct uffd *u);
 
 /* Does the descriptor report forks, so that absent pages stay absent in the child? */
@@ -114,6 +118,14 @@ size_t uffd_copy(const struct uffd *u, void *to, const void *from, size_t pages,
 
 /* Maps pages of zeros, as uffd_copy, and wakes. */
 size_t uffd_zero(const struct uffd *u, void *to, size_t pages, uint8_t *result);
+
+/*
+ * For signal handlers, which may not have the pagemap and whose number may mean another file by now: one move of pages that may be
+ * holes, waking nobody; and one page of zeros, which is UFFD_DONE, UFFD_OCCUPIED or UFFD_REFUSED. False, or UFFD_REFUSED: the
+ * kernel has answered anything else, and whoever has the pagemap has to look what there is.
+ */
+bool uffd_try_move(const struct uffd *u, void *to, void *from, size_t pages);
+enum uffd_result uffd_try_zero(const struct uffd *u, void *to);
 
 /* Marks absent pages so that any access raises SIGBUS. Returns how many pages are marked, from the first on. */
 size_t uffd_poison(const struct uffd *u, void *addr, size_t pages);

@@ -30,6 +30,7 @@ const char *uffd_lack_text(enum uffd_lack lack)
         [UFFD_NO_TABLE] =
             "there is no descriptor table apart from the program's: it takes Linux 5.9, and that "
             "close_range(2) is not filtered",
+        [UFFD_NO_SIGBUS] = "the kernel cannot leave faults to the threads that have them",
         [UFFD_NO_RESOURCES] = "out of descriptors or memory",
     };
     return texts[lack];
@@ -176,7 +177,7 @@ static enum uffd_lack lack_of_pagemap(long error)
 }
 
 /* By way of the thread: the main thread may have exited. */
-static enum uffd_lack open_pagemap(struct uffd *u)
+enum uffd_lack uffd_open_pagemap(struct uffd *u)
 {
     long fd = open_file("/proc/thread-self/pagemap", O_RDONLY);
     if (fd < 0)
@@ -194,7 +195,8 @@ static uint64_t wanted_features(int wishes)
     if (wishes & UFFD_POISON)
         return UFFD_FEATURE_POISON;
     uint64_t forks = wishes & UFFD_FORKS ? UFFD_FEATURE_EVENT_FORK : 0;
-    return UFFD_FEATURE_MOVE | UFFD_FEATURE_POISON | UFFD_FEATURE_THREAD_ID | forks;
+    uint64_t signals = wishes & UFFD_SIGBUS ? UFFD_FEATURE_SIGBUS : 0;
+    return UFFD_FEATURE_MOVE | UFFD_FEATURE_POISON | UFFD_FEATURE_THREAD_ID | forks | signals;
 }
 
 static enum uffd_lack lack_of_features(uint64_t features, int wishes)
@@ -205,6 +207,8 @@ static enum uffd_lack lack_of_features(uint64_t features, int wishes)
         return features & UFFD_FEATURE_POISON ? UFFD_READY : UFFD_NO_POISON;
     if (!(features & UFFD_FEATURE_MOVE))
         return UFFD_NO_MOVE;
+    if (wishes & UFFD_SIGBUS && !(features & UFFD_FEATURE_SIGBUS))
+        return UFFD_NO_SIGBUS;
     return bad_kernel() ? UFFD_BAD_KERNEL : UFFD_READY;
 }
 
@@ -223,7 +227,7 @@ static enum uffd_lack open_all(struct uffd *u, int wishes)
     ret = choose_features(u, features & wanted);
     if (ret < 0)
         return lack_of(ret);
-    return wishes & UFFD_POISON ? UFFD_READY : open_pagemap(u);
+    return wishes & (UFFD_POISON | UFFD_SIGBUS) ? UFFD_READY : uffd_open_pagemap(u);
 }
 
 enum uffd_lack uffd_open(struct uffd *u, int wishes)

@@ -43,6 +43,7 @@ static const struct key keys[] = {
     KEY(compact, WORD, 0, 1, "off on"),
     KEY(concurrent, WORD, 0, 1, "off on"),
     KEY(generational, WORD, 0, 1, "off on"),
+    KEY(faults, WORD, 0, 1, "service own"),
 };
 
 static uint64_t get(const struct sinter_gc_config *config, const struct key *key)
@@ -73,6 +74,7 @@ void sinter_gc_config_init(struct sinter_gc_config *config)
         .compact = true,
         .concurrent = true,
         .generational = true,
+        .faults = SINTER_GC_FAULTS_SERVICE,
     };
 }
 

@@ -6,11 +6,13 @@
 #include "mark.h"
 #include "move.h"
 #include "os.h"
+#include "own.h"
 #include "pace.h"
 #include "plan.h"
 #include "poison.h"
 #include "roots.h"
 #include "service.h"
+#include "sigbus.h"
 #include "space.h"
 #include "verify.h"
 #include "weak.h"
@@ -88,6 +90,8 @@ static void rewrite_roots(sinter_gc_heap *heap)
 /* Everything moves; with `moving_served`, after mutators have gone on. */
 static void flip(sinter_gc_heap *heap)
 {
+    if (heap->own_served)
+        sigbus_keep();
     heap->moving_served =
         heap->config.concurrent && heap->lack == UFFD_READY && service_begin(heap, 1u - heap->to);
     uint64_t start = os_now_ns();
@@ -249,7 +253,10 @@ static int64_t release(sinter_gc_heap *heap)
 static void start_apart(sinter_gc_heap *heap)
 {
     enum { FIRST = 3 };
-    if (!os_own_descriptors()) {
+    if (heap->config.concurrent)
+        own_open(heap);
+    int own = own_descriptor(heap);
+    if (!(own >= 0 && os_own_descriptors_but(own)) && !os_own_descriptors()) {
         heap->lack = UFFD_NO_TABLE;
         return;
     }
@@ -305,6 +312,8 @@ int cycle_start(sinter_gc_heap *heap)
         return error;
     while (sem_wait(&heap->started) != 0)
         ;
+    if (!heap->own_served)
+        own_forget(heap);
     if (heap->crew != NULL)
         return 0;
     pthread_join(heap->collector, NULL);
@@ -313,6 +322,8 @@ int cycle_start(sinter_gc_heap *heap)
 
 void cycle_forget(sinter_gc_heap *heap)
 {
+    own_forget(heap);
+    heap->own_served = false;
     heap->service = NULL;
     heap->crew = NULL;
     heap->lack = UFFD_NO_RESOURCES;

@@ -70,18 +70,13 @@ static void install(void)
     pthread_atfork(prepare, parent, child);
 }
 
-const sinter_gc_heap *fork_heaps(void)
-{
-    return __atomic_load_n(&heaps, __ATOMIC_ACQUIRE);
-}
-
 void fork_register(sinter_gc_heap *heap)
 {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
     pthread_once(&once, install);
     lock_heaps();
     heap->next = heaps;
-    __atomic_store_n(&heaps, heap, __ATOMIC_RELEASE);
+    heaps = heap;
     pthread_mutex_unlock(&heaps_lock);
     world_enter();
 }

@@ -10,7 +10,4 @@
 void fork_register(sinter_gc_heap *heap);
 void fork_unregister(sinter_gc_heap *heap);
 
-/* All heaps, linked by `next`. For signal handlers: takes no lock. */
-const sinter_gc_heap *fork_heaps(void);
-
 #endif

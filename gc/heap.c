@@ -5,9 +5,10 @@
 #include "fatal.h"
 #include "fork.h"
 #include "mark.h"
+#include "own.h"
 #include "pace.h"
-#include "poison.h"
 #include "roots.h"
+#include "sigbus.h"
 #include "space.h"
 #include "type.h"
 #include "weak.h"
@@ -39,6 +40,7 @@ static void init_locks(sinter_gc_heap *heap)
 
 static void free_all(sinter_gc_heap *heap)
 {
+    own_forget(heap);
     mark_destroy(heap);
     roots_destroy(heap);
     weak_destroy(heap);
@@ -46,6 +48,12 @@ static void free_all(sinter_gc_heap *heap)
         types_destroy(heap);
     space_destroy(heap);
     free(heap);
+}
+
+/* Poisons, or is an own heap, or may be one in a child. */
+static bool handles_sigbus(const sinter_gc_heap *heap)
+{
+    return heap->config.verify || heap->config.faults == SINTER_GC_FAULTS_OWN;
 }
 
 static int set_up(sinter_gc_heap *heap)
@@ -58,7 +66,12 @@ static int set_up(sinter_gc_heap *heap)
     if (error != 0)
         return error;
     store_relaxed(&heap->budget, pace_budget(heap));
-    return cycle_start(heap);
+    error = cycle_start(heap);
+    if (error == 0 && handles_sigbus(heap) && !sigbus_watch(heap)) {
+        cycle_stop(heap);
+        error = ENOMEM;
+    }
+    return error;
 }
 
 sinter_gc_heap *sinter_gc_create(const struct sinter_gc_config *config)
@@ -80,8 +93,6 @@ sinter_gc_heap *sinter_gc_create(const struct sinter_gc_config *config)
         return NULL;
     }
     fork_register(heap);
-    if (heap->config.verify)
-        poison_catch();
     return heap;
 }
 
@@ -90,6 +101,7 @@ void sinter_gc_destroy(sinter_gc_heap *heap)
     always_assert(heap->mutators == NULL);
     fork_unregister(heap);
     cycle_stop(heap);
+    sigbus_forget(heap);
     free_all(heap);
 }
 

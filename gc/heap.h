@@ -14,6 +14,8 @@
  *   minor    of cycles: old objects count as alive, and only those that were written to since are looked into. It moves nothing.
  *            *Full* are the others.
  *   stock    free blocks with memory behind them, to be used again or given back.
+ *   own      of faults: answered by the thread that has them, in a handler of SIGBUS, rather than by the *service*. Of a heap: one
+ *            whose faults are.
  *
  * A cycle that compacts moves to the *to-window*, whose empty blocks are registered with userfaultfd until it has ended; the
  * other is the *from-window*. New blocks come from the from-window meanwhile, so that mutators need no service to touch them.
@@ -84,12 +86,14 @@ enum plan {
  * Who brings a block to the to-window; changed by compare and exchange.
  *
  *   NONE     nobody: nothing is to come.
- *   PENDING  -> CLAIMED  by the thread that will do it, a worker or the fault service.
- *   CLAIMED  -> DONE     by that thread, when all that there is of the block is there; then it wakes whoever waits.
+ *   PENDING  -> CLAIMED  by the thread that will do it, a worker, the fault service or, in an own heap, who touched it.
+ *   CLAIMED  -> DONE     by that thread, when all that there is of the block is there; then it wakes whoever waits. A thread
+ *                        that serves its own fault and cannot move the pages leaves both to the service.
  *   DONE     -> NONE     at the end of the cycle.
  *
  * Who touches what is not there waits in the kernel, and the service reads of it. Is the job PENDING, the service does it; is it
- * CLAIMED, the service answers nothing; is it DONE or NONE, it answers with zeros: a hole was touched.
+ * CLAIMED, the service answers nothing; is it DONE or NONE, it answers with zeros: a hole was touched. In an own heap the thread
+ * does the same itself, except that it waits while the job is CLAIMED; then nobody is in the kernel's queue, and nobody is woken.
  *
  * Nobody is forgotten, because the one wake comes after the change to DONE. Whose fault was read while the job was CLAIMED was in
  * the kernel's queue before the change, so the wake reaches them; they touch again, and find the page, or fault on a hole once
@@ -110,6 +114,7 @@ struct block {
     _Atomic bool marked; /* LARGE */
     uint8_t poisoned;    /* windows, one bit each */
     _Atomic bool rescan; /* the mark stack was full: some marked objects in it were not looked into */
+    _Atomic bool calls;  /* objects in it, or to be gathered in it, cannot be moved without a callback */
     uint16_t used;       /* granules */
     uint16_t live;       /* granules that are marked */
     uint32_t length;
@@ -163,6 +168,7 @@ struct mutator {
     _Atomic bool running;      /* false: stands still, or is in a blocking region */
     unsigned blocked;          /* depth of blocking regions */
     bool scan_stack;
+    bool unblocked;                     /* SIGBUS was blocked in the thread before this one was attached */
     const char *stack_base, *stack_top; /* of the thread; where it stands still */
     uintptr_t registers[128]; /* what its frames below that have saved, if the stack is to be scanned */
     pthread_t thread;
@@ -251,6 +257,8 @@ struct sinter_gc_heap {
     struct service *service;
     enum uffd_lack lack;
     struct uffd uffd;
+    struct own *own;    /* NULL: no faults are */
+    bool own_served;    /* they are */
     bool moving_served; /* blocks move while mutators run */
     uint8_t to;         /* window: of the last compaction */
     uint32_t planned;   /* blocks below have a plan */

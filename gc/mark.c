@@ -166,10 +166,18 @@ static void set_more_live(struct maps *maps, unsigned word, unsigned granules, b
     }
 }
 
-static inline unsigned size_in_granules(const sinter_gc_heap *heap, const void *object)
+static unsigned size_of_any(sinter_gc_heap *heap, uint32_t block, const void *object)
+{
+    const struct sinter_gc_layout *layout = &type_of(heap, object)->layout;
+    if (layout->visit != NULL || layout->size_of != NULL)
+        store_relaxed(&heap->blocks[block].calls, true);
+    return (unsigned)object_granules(heap, object);
+}
+
+static inline unsigned size_in_granules(sinter_gc_heap *heap, uint32_t block, const void *object)
 {
     unsigned granules = quick_type_of(heap, object)->granules;
-    return likely(granules != 0) ? granules : (unsigned)object_granules(heap, object);
+    return likely(granules != 0) ? granules : size_of_any(heap, block, object);
 }
 
 /* False if it was marked before. */
@@ -178,7 +186,7 @@ static bool mark_small(struct marking *m, uint32_t block, void *object)
     struct maps *maps = &m->heap->maps[block];
     unsigned granule = granule_of(m->heap, object), from = granule % WORD_GRANULES,
              word = granule / WORD_GRANULES;
-    unsigned granules = size_in_granules(m->heap, object), room = WORD_GRANULES - from;
+    unsigned granules = size_in_granules(m->heap, block, object), room = WORD_GRANULES - from;
     unsigned here = granules < room ? granules : room;
     uint64_t start = (uint64_t)1 << from;
     if (set_bits(&maps->words[word], start | live_bits(from, here), m->w->atomic) & start)
@@ -453,6 +461,7 @@ static void forget(sinter_gc_heap *heap)
         store_relaxed(&b->rescan, false);
         if (heap->minor && !b->fresh)
             continue;
+        store_relaxed(&b->calls, false);
         if (b->state == BLOCK_CLOSED)
             memset(&heap->maps[block], 0, sizeof(heap->maps[block]));
         else if (b->state == BLOCK_LARGE)

@@ -109,13 +109,13 @@ static void move_present(sinter_gc_heap *heap, char *to, char *from, size_t page
 
 /* ---- whole blocks ---- */
 
-static bool claim(sinter_gc_heap *heap, uint32_t block)
+bool move_claim(sinter_gc_heap *heap, uint32_t block)
 {
     uint8_t pending = JOB_PENDING;
     return atomic_compare_exchange_strong(&heap->blocks[block].job, &pending, JOB_CLAIMED);
 }
 
-/* Whoever waits for these blocks is woken. */
+/* Whoever waits for these blocks is woken; in an own heap nobody sleeps. */
 static void done(sinter_gc_heap *heap, uint32_t first, uint32_t blocks)
 {
     uint64_t now = os_now_ns();
@@ -123,7 +123,7 @@ static void done(sinter_gc_heap *heap, uint32_t first, uint32_t blocks)
         heap->blocks[block].done_at = now;
         atomic_store(&heap->blocks[block].job, JOB_DONE);
     }
-    if (heap->moving_served)
+    if (heap->moving_served && !heap->own_served)
         uffd_wake(&heap->uffd, block_at(heap, first, heap->to), (size_t)blocks * BLOCK_BYTES);
 }
 
@@ -254,6 +254,12 @@ static void leave_sources(sinter_gc_heap *heap, uint32_t block)
     }
 }
 
+static void gathered(sinter_gc_heap *heap, uint32_t block)
+{
+    leave_sources(heap, block);
+    done(heap, block, 1); /* the last: the cycle may end now */
+}
+
 static void gather(sinter_gc_heap *heap, struct staging *staging, uint32_t block)
 {
     char *to = block_at(heap, block, heap->to);
@@ -264,8 +270,7 @@ static void gather(sinter_gc_heap *heap, struct staging *staging, uint32_t block
     } else {
         fill(heap, block, to);
     }
-    leave_sources(heap, block);
-    done(heap, block, 1); /* the last: the cycle may end now */
+    gathered(heap, block);
 }
 
 /* ---- the work ---- */
@@ -278,14 +283,14 @@ static bool may_join(const struct block *b)
 /* Block `block` and, if they move whole as well, those behind it. How many are dealt with. */
 static uint32_t bring(sinter_gc_heap *heap, struct staging *staging, uint32_t block, uint32_t most)
 {
-    if (load_relaxed(&heap->blocks[block].job) != JOB_PENDING || !claim(heap, block))
+    if (load_relaxed(&heap->blocks[block].job) != JOB_PENDING || !move_claim(heap, block))
         return 1;
     if (heap->blocks[block].plan != PLAN_WHOLE) {
         gather(heap, staging, block);
         return 1;
     }
     uint32_t n = 1;
-    while (n < most && may_join(&heap->blocks[block + n]) && claim(heap, block + n))
+    while (n < most && may_join(&heap->blocks[block + n]) && move_claim(heap, block + n))
         n++;
     move_whole(heap, block, n);
     return n;
@@ -324,15 +329,68 @@ void move_all(sinter_gc_heap *heap, unsigned workers)
     heap->first.count = 0;
 }
 
-uint32_t move_wanted(sinter_gc_heap *heap, struct staging *staging, const char *address)
+/* ---- for those who wait ---- */
+
+uint32_t move_block_for(const sinter_gc_heap *heap, const char *address)
 {
     uint32_t block = block_of(heap, address);
     if (block >= heap->planned)
         return NO_BLOCK;
-    if (heap->blocks[block].plan == PLAN_WHOLE && heap->blocks[block].together)
-        block = first_of_run(heap, block);
-    uint8_t job = atomic_load(&heap->blocks[block].job);
+    bool together = heap->blocks[block].plan == PLAN_WHOLE && heap->blocks[block].together;
+    return together ? first_of_run(heap, block) : block;
+}
+
+uint32_t move_wanted(sinter_gc_heap *heap, struct staging *staging, const char *address)
+{
+    uint32_t block = move_block_for(heap, address);
+    uint8_t job = block != NO_BLOCK ? atomic_load(&heap->blocks[block].job) : JOB_NONE;
     if (job == JOB_PENDING)
         bring(heap, staging, block, 1);
     return job == JOB_PENDING || job == JOB_CLAIMED ? block : (uint32_t)NO_BLOCK;
+}
+
+/* ---- for those who bring one block themselves ---- */
+
+bool move_needs_pages(const sinter_gc_heap *heap, uint32_t block)
+{
+    return heap->blocks[block].plan != PLAN_WHOLE;
+}
+
+bool move_needs_service(const sinter_gc_heap *heap, uint32_t block)
+{
+    const struct block *b = &heap->blocks[block];
+    return load_relaxed(&b->calls) || (b->plan == PLAN_WHOLE && b->state == BLOCK_LARGE && b->together);
+}
+
+char *move_put_together(sinter_gc_heap *heap, uint32_t block, char *pages)
+{
+    static const uint8_t present[] = {1, 1, 1, 1};
+    _Static_assert(sizeof(present) == BLOCK_PAGES, "");
+    char *from = block_at(heap, block, 1u - heap->to);
+    if (move_needs_pages(heap, block)) {
+        fill(heap, block, pages);
+        return pages;
+    }
+    if (heap->blocks[block].state == BLOCK_CLOSED)
+        rewrite_objects(heap, block, from);
+    else
+        rewrite_part(heap, block, from, present);
+    return from;
+}
+
+void move_arrived(sinter_gc_heap *heap, uint32_t block)
+{
+    if (move_needs_pages(heap, block)) {
+        gathered(heap, block);
+        return;
+    }
+    heap->blocks[block].home = heap->to;
+    add_relaxed(&heap->whole, BLOCK_BYTES);
+    done(heap, block, 1);
+}
+
+void move_rest(sinter_gc_heap *heap, uint32_t block, char *from)
+{
+    move_pages(heap, block_at(heap, block, heap->to), from, BLOCK_PAGES);
+    move_arrived(heap, block);
 }

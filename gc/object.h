@@ -79,6 +79,17 @@ INLINE void object_visit(const sinter_gc_heap *heap, void *object, sinter_gc_edg
 }
 
 /*
+ * The kernel does not tell. While the to-window is registered in an own heap, a hole must not be touched by the collector's threads,
+ * which have SIGBUS blocked: zeros are put there. Elsewhere that is refused, and not needed.
+ */
+static inline void all_present(const sinter_gc_heap *heap, char *from, size_t pages, uint8_t *present)
+{
+    if (heap->own_served)
+        uffd_zero(&heap->uffd, from, pages, present);
+    memset(present, 1, pages);
+}
+
+/*
  * The same with one that has blocks of its own. In pages that were never written to there are no references, and looking for
  * them would have the kernel put pages of zeros there. By the threads that share the collector's descriptors.
  */
@@ -97,7 +108,7 @@ INLINE void object_visit_large(const sinter_gc_heap *heap, char *object, sinter_
         size_t n = min_size(PIECE, pages - first);
         char *from = object + first * PAGE_BYTES;
         if (!uffd_present(&heap->uffd, from, n, present))
-            memset(present, 1, n);
+            all_present(heap, from, n, present);
         for (size_t page = 0; page < n; page++, from += PAGE_BYTES) {
             if (present[page])
                 object_visit_part(layout, count, object, from, from + PAGE_BYTES, edge, context);

@@ -97,6 +97,7 @@ struct fill {
     uint32_t block; /* NO_BLOCK: none */
     unsigned used;
     uint32_t last; /* source */
+    uint32_t sources;
 };
 
 static void count_before(struct block *b, const struct maps *maps)
@@ -134,14 +135,17 @@ static bool next_destination(sinter_gc_heap *heap, struct fill *fill, bool leaf,
     d->source = source;
     d->skip = (uint16_t)skip;
     store_relaxed(&d->job, JOB_PENDING);
-    *fill = (struct fill){block, 0, fill->last};
+    *fill = (struct fill){block, 0, fill->last, fill->sources};
     return true;
 }
 
-static void put(sinter_gc_heap *heap, struct fill *fill, unsigned granules)
+static void put(sinter_gc_heap *heap, struct fill *fill, const struct block *source, unsigned granules)
 {
+    struct block *d = &heap->blocks[fill->block];
     fill->used += granules;
-    heap->blocks[fill->block].used = (uint16_t)fill->used;
+    d->used = (uint16_t)fill->used;
+    if (load_relaxed(&source->calls))
+        store_relaxed(&d->calls, true);
 }
 
 /* False if there is no room left in the to-window. */
@@ -160,10 +164,10 @@ static bool gather(sinter_gc_heap *heap, struct fill *fill, uint32_t source)
     if (fill->last != NO_BLOCK)
         heap->blocks[fill->last].next = source;
     if (first > 0)
-        put(heap, fill, first);
+        put(heap, fill, b, first);
     *fill = next.block != here ? next : *fill;
     if (first < b->live)
-        put(heap, fill, b->live - first);
+        put(heap, fill, b, b->live - first);
     bool both = first > 0 && first < b->live;
     b->to[0] = first > 0 ? here : fill->block;
     b->at = (uint16_t)(first > 0 ? at : 0);
@@ -172,6 +176,7 @@ static bool gather(sinter_gc_heap *heap, struct fill *fill, uint32_t source)
     b->next = NO_BLOCK;
     store_relaxed(&b->destinations, both ? 2 : 1);
     fill->last = source;
+    fill->sources++;
     return true;
 }
 
@@ -224,7 +229,7 @@ static void plan_large(sinter_gc_heap *heap, uint32_t first)
 
 void plan_compaction(sinter_gc_heap *heap)
 {
-    struct fill fills[] = {{NO_BLOCK, 0, NO_BLOCK}, {NO_BLOCK, 0, NO_BLOCK}};
+    struct fill fills[] = {{NO_BLOCK, 0, NO_BLOCK, 0}, {NO_BLOCK, 0, NO_BLOCK, 0}};
     uint32_t frontier = heap->frontier;
     heap->staying.count = 0;
     if (heap->moving_served)
@@ -238,4 +243,5 @@ void plan_compaction(sinter_gc_heap *heap)
             plan_large(heap, block);
     }
     heap->planned = heap->frontier;
+    space_expect_left(heap, fills[false].sources + fills[true].sources);
 }

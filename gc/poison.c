@@ -1,13 +1,10 @@
 #include "poison.h"
 
 #include "fatal.h"
-#include "fork.h"
 #include "mark.h"
 #include "os.h"
 #include "service.h"
 #include "vector.h"
-
-#include <signal.h>
 
 struct place {
     uint32_t block, window;
@@ -71,8 +68,6 @@ void poison_clear(sinter_gc_heap *heap, uint32_t block, unsigned window)
 
 /* ---- whoever touches one ---- */
 
-static struct sigaction previous;
-
 static _Noreturn void report(const sinter_gc_heap *heap, const char *address)
 {
     const struct block *b = &heap->blocks[block_of(heap, address)];
@@ -86,35 +81,8 @@ static _Noreturn void report(const sinter_gc_heap *heap, const char *address)
           object != NULL ? sinter_gc_type_name(heap, sinter_gc_type_of(object)) : "no live object", now);
 }
 
-static bool is_poisoned(const sinter_gc_heap *heap, const char *address)
+void poison_check(const sinter_gc_heap *heap, const char *address)
 {
-    return is_reference(heap, (const void *)align_down((uintptr_t)address, GRANULE_BYTES)) &&
-           heap->blocks[block_of(heap, address)].poisoned >> window_of(heap, address) & 1;
-}
-
-static void on_sigbus(int signal, siginfo_t *info, void *context)
-{
-    for (const sinter_gc_heap *heap = fork_heaps(); heap != NULL; heap = heap->next) {
-        if (is_poisoned(heap, info->si_addr))
-            report(heap, info->si_addr);
-    }
-    if (previous.sa_flags & SA_SIGINFO) {
-        previous.sa_sigaction(signal, info, context);
-    } else if (previous.sa_handler != SIG_DFL && previous.sa_handler != SIG_IGN) {
-        previous.sa_handler(signal);
-    } else {
-        sigaction(signal, &previous, NULL); /* it comes again */
-    }
-}
-
-static void install(void)
-{
-    struct sigaction mine = {.sa_sigaction = on_sigbus, .sa_flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER};
-    sigaction(SIGBUS, &mine, &previous);
-}
-
-void poison_catch(void)
-{
-    static pthread_once_t once = PTHREAD_ONCE_INIT;
-    pthread_once(&once, install);
+    if (heap->blocks[block_of(heap, address)].poisoned >> window_of(heap, address) & 1)
+        report(heap, address);
 }

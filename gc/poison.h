@@ -15,7 +15,7 @@ void poison_left(sinter_gc_heap *heap);
 /* The block comes to this window: it is usable there. */
 void poison_clear(sinter_gc_heap *heap, uint32_t block, unsigned window);
 
-/* Has touches of poisoned pages end the program with a message; other SIGBUS go to whoever had them before. */
-void poison_catch(void);
+/* A touch of this address of the heap's has raised SIGBUS. If it is poisoned, the program ends with a message. */
+void poison_check(const sinter_gc_heap *heap, const char *address);
 
 #endif

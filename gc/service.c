@@ -5,6 +5,7 @@
 #include "faults.h"
 #include "move.h"
 #include "os.h"
+#include "own.h"
 #include "space.h"
 
 #include <fcntl.h>
@@ -27,6 +28,8 @@ struct service {
     pthread_t thread;
     pthread_mutex_t lock; /* held while faults are read and answered */
     int bell;             /* eventfd: quit */
+    _Atomic int rung;     /* futex: what `bell` is in an own heap, where nothing is to be read */
+    struct request *_Atomic requests;
     _Atomic bool quit;
     char *start; /* of what is served in this cycle */
     size_t size;
@@ -47,15 +50,20 @@ static const char *state_name(enum block_state state)
     return names[state];
 }
 
+void service_check_reference(const sinter_gc_heap *heap, const char *address)
+{
+    const struct block *b = &heap->blocks[block_of(heap, address)];
+    bool holds = b->state == BLOCK_CLOSED || b->state == BLOCK_LARGE || b->state == BLOCK_TAIL;
+    if (!holds || b->home != window_of(heap, address))
+        fatal("a stale reference: %p is where no object is any more (its block is %s)", address,
+              state_name((enum block_state)b->state));
+}
+
 /* Nothing is to come: it is here already, or nothing was ever written there; or somebody has an old reference. */
 static void answer_rest(struct service *s, char *address)
 {
-    const struct block *b = &s->heap->blocks[block_of(s->heap, address)];
     uint8_t result;
-    bool holds = b->state == BLOCK_CLOSED || b->state == BLOCK_LARGE || b->state == BLOCK_TAIL;
-    if (!holds || b->home != window_of(s->heap, address))
-        fatal("a stale reference: %p is where no object is any more (its block is %s)", address,
-              state_name((enum block_state)b->state));
+    service_check_reference(s->heap, address);
     uffd_zero(&s->heap->uffd, address, 1, &result);
 }
 
@@ -113,6 +121,61 @@ static void *run(void *argument)
     return NULL;
 }
 
+/* ---- own faults ---- */
+
+static void ring(struct service *s)
+{
+    atomic_fetch_add(&s->rung, 1);
+    os_futex_wake(&s->rung, 1);
+}
+
+void service_ask(sinter_gc_heap *heap, struct request *request)
+{
+    struct service *s = heap->service;
+    request->next = load_relaxed(&s->requests);
+    while (!atomic_compare_exchange_weak(&s->requests, &request->next, request))
+        ;
+    ring(s);
+    while (atomic_load(&request->answered) == 0)
+        os_futex_wait(&request->answered, 0, -1);
+}
+
+static void answer(struct service *s, struct request *request)
+{
+    if (request->address == NULL)
+        move_rest(s->heap, request->block, request->from);
+    else if (move_wanted(s->heap, &s->staging, request->address) == NO_BLOCK)
+        answer_rest(s, request->address);
+    atomic_store(&request->answered, 1); /* it may be gone from now on; a wake too many does no harm */
+    os_futex_wake(&request->answered, 1);
+}
+
+static void answer_all(struct service *s)
+{
+    pthread_mutex_lock(&s->lock);
+    for (struct request *r = atomic_exchange(&s->requests, NULL), *next; r != NULL; r = next) {
+        next = r->next;
+        answer(s, r);
+    }
+    pthread_mutex_unlock(&s->lock);
+    store_relaxed(&s->cpu_ns, os_thread_cpu_ns());
+}
+
+static void *run_own(void *argument)
+{
+    struct service *s = argument;
+    crew_enlist();
+    while (!atomic_load(&s->quit)) {
+        int rung = atomic_load(&s->rung);
+        answer_all(s);
+        if (!atomic_load(&s->quit))
+            os_futex_wait(&s->rung, rung, -1);
+    }
+    return NULL;
+}
+
+/* ---- the thread ---- */
+
 /* Where no callback takes it for a descriptor of the program's: what is written to it would keep the service awake. */
 static int new_bell(void)
 {
@@ -124,10 +187,16 @@ static int new_bell(void)
     return high;
 }
 
+static enum uffd_lack open_descriptor(sinter_gc_heap *heap)
+{
+    heap->own_served = heap->own != NULL && own_take_over(heap) == UFFD_READY;
+    return heap->own_served ? UFFD_READY : uffd_open(&heap->uffd, UFFD_USER_MODE);
+}
+
 void service_start(sinter_gc_heap *heap)
 {
     struct service *s = heap->service = calloc(1, sizeof(*s));
-    heap->lack = s != NULL ? uffd_open(&heap->uffd, UFFD_USER_MODE) : UFFD_NO_RESOURCES;
+    heap->lack = s != NULL ? open_descriptor(heap) : UFFD_NO_RESOURCES;
     if (heap->lack != UFFD_READY)
         return;
     s->faults.uffd = &heap->uffd;
@@ -135,8 +204,9 @@ void service_start(sinter_gc_heap *heap)
     s->heap = heap;
     s->bell = new_bell();
     pthread_mutex_init(&s->lock, NULL);
-    if (s->bell < 0 || pthread_create(&s->thread, NULL, run, s) != 0) {
+    if (s->bell < 0 || pthread_create(&s->thread, NULL, heap->own_served ? run_own : run, s) != 0) {
         uffd_close(&heap->uffd);
+        heap->own_served = false;
         heap->lack = UFFD_NO_RESOURCES;
     }
 }
@@ -147,6 +217,7 @@ void service_stop(sinter_gc_heap *heap)
     uint64_t one = 1;
     if (heap->lack == UFFD_READY) {
         atomic_store(&s->quit, true);
+        ring(s);
         if (write(s->bell, &one, sizeof(one)) == sizeof(one))
             pthread_join(s->thread, NULL);
         uffd_close(&heap->uffd);

@@ -141,6 +141,7 @@ static void set_up(sinter_gc_heap *heap, uint32_t block, enum block_state state,
     b->leaf = leaf;
     b->stock = b->pinned = false;
     store_relaxed(&b->rescan, false);
+    store_relaxed(&b->calls, false);
     b->fresh = true;
     b->plan = PLAN_STAY;
     b->used = 0;
@@ -176,10 +177,9 @@ uint32_t space_take(sinter_gc_heap *heap, bool leaf)
             set_up(heap, block, BLOCK_OPEN, window, leaf);
     }
     pthread_mutex_unlock(&heap->space_lock);
-    if (dirty)
+    /* All of it is there afterwards: who gathers its objects may not touch a hole, see own.h. */
+    if (dirty || (block != NO_BLOCK && !os_populate(block_home(heap, block), BLOCK_BYTES)))
         memset(block_home(heap, block), 0, BLOCK_BYTES);
-    else if (block != NO_BLOCK)
-        os_populate(block_home(heap, block), BLOCK_BYTES);
     return block;
 }
 
@@ -271,7 +271,14 @@ void space_leave(sinter_gc_heap *heap, uint32_t block)
     heap->in_use--;
     /* Not where holes are served: they would be waited for here. What cannot be noted is not used before the cycle's end. */
     if (b->home != heap->to)
-        vector_push(&heap->left, &block, sizeof(block));
+        vector_push_within(&heap->left, &block, sizeof(block));
+    pthread_mutex_unlock(&heap->space_lock);
+}
+
+void space_expect_left(sinter_gc_heap *heap, uint32_t blocks)
+{
+    pthread_mutex_lock(&heap->space_lock);
+    vector_reserve(&heap->left, blocks, sizeof(uint32_t));
     pthread_mutex_unlock(&heap->space_lock);
 }
 

@@ -27,6 +27,9 @@ uint32_t space_take_destination(sinter_gc_heap *heap, bool leaf);
 /* The block has no objects any more: FREE, its pages stock. */
 void space_free(sinter_gc_heap *heap, uint32_t block);
 
+/* So many blocks may become LEFT: noting them takes no memory then. */
+void space_expect_left(sinter_gc_heap *heap, uint32_t blocks);
+
 /* All of its objects have moved to other blocks: LEFT, and its pages may be used. */
 void space_leave(sinter_gc_heap *heap, uint32_t block);
 

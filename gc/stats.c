@@ -1,6 +1,7 @@
 #include "crew.h"
 #include "fmt.h"
 #include "heap.h"
+#include "own.h"
 #include "service.h"
 
 #include <errno.h>
@@ -37,7 +38,9 @@
     X(move_time)                                                                                             \
     X(cpu)                                                                                                   \
     X(threads)                                                                                               \
-    X(minor)
+    X(minor)                                                                                                 \
+    X(faults_mode)                                                                                           \
+    X(faults_own)
 
 static void of_space(sinter_gc_heap *heap, struct sinter_gc_stats *s)
 {
@@ -53,13 +56,20 @@ static void of_space(sinter_gc_heap *heap, struct sinter_gc_stats *s)
     s->released = load_relaxed(&heap->released);
 }
 
+static void add_stalls(const sinter_gc_heap *heap, struct histogram *all)
+{
+    if (heap->lack == UFFD_READY)
+        histogram_merge(all, service_stalls(heap));
+    if (heap->own_served)
+        histogram_merge(all, own_stalls(heap));
+}
+
 /* Whenever a mutator could not go on: because the world was stopped, or because it waited for an object. */
 static void of_pauses(sinter_gc_heap *heap, struct sinter_gc_stats *s)
 {
     struct histogram all = {0};
     histogram_merge(&all, &heap->pauses);
-    if (heap->lack == UFFD_READY)
-        histogram_merge(&all, service_stalls(heap));
+    add_stalls(heap, &all);
     s->pauses = load_relaxed(&all.total);
     s->pause_p50 = histogram_percentile(&all, 500);
     s->pause_p99 = histogram_percentile(&all, 990);
@@ -85,13 +95,16 @@ static void of_service(const sinter_gc_heap *heap, struct sinter_gc_stats *s)
 {
     if (heap->lack != UFFD_READY)
         return;
-    const struct histogram *stalls = service_stalls(heap);
-    s->served = heap->uffd.user_mode ? SINTER_GC_SERVED_USER : SINTER_GC_SERVED_ALL;
-    s->faults = service_faults(heap);
-    s->stall_p50 = histogram_percentile(stalls, 500);
-    s->stall_p99 = histogram_percentile(stalls, 990);
-    s->stall_p999 = histogram_percentile(stalls, 999);
-    s->stall_max = load_relaxed(&stalls->max);
+    struct histogram stalls = {0};
+    add_stalls(heap, &stalls);
+    s->served = heap->uffd.user_mode || heap->own_served ? SINTER_GC_SERVED_USER : SINTER_GC_SERVED_ALL;
+    s->faults = service_faults(heap) + own_faults(heap);
+    s->faults_mode = heap->own_served ? SINTER_GC_FAULTS_OWN : SINTER_GC_FAULTS_SERVICE;
+    s->faults_own = own_alone(heap);
+    s->stall_p50 = histogram_percentile(&stalls, 500);
+    s->stall_p99 = histogram_percentile(&stalls, 990);
+    s->stall_p999 = histogram_percentile(&stalls, 999);
+    s->stall_max = load_relaxed(&stalls.max);
 }
 
 static uint64_t count_threads(sinter_gc_heap *heap)

@@ -23,12 +23,18 @@ static inline bool vector_reserve(struct vector *v, size_t count, size_t size)
     return true;
 }
 
-static inline bool vector_push(struct vector *v, const void *item, size_t size)
+/* False if there is no room: allocates nothing. */
+static inline bool vector_push_within(struct vector *v, const void *item, size_t size)
 {
-    if (!vector_reserve(v, v->count + 1, size))
+    if (v->count == v->room)
         return false;
     memcpy((char *)v->items + v->count++ * size, item, size);
     return true;
+}
+
+static inline bool vector_push(struct vector *v, const void *item, size_t size)
+{
+    return vector_reserve(v, v->count + 1, size) && vector_push_within(v, item, size);
 }
 
 static inline void vector_free(struct vector *v)

@@ -2,6 +2,7 @@
 
 #include "alloc.h"
 #include "os.h"
+#include "own.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -211,6 +212,7 @@ sinter_gc_mutator *sinter_gc_attach(sinter_gc_heap *heap)
     pthread_mutex_unlock(&heap->world_lock);
     m->next_here = of_thread;
     of_thread = m;
+    own_attach(m);
     world_enter();
     return &m->public;
 }
@@ -245,6 +247,7 @@ void sinter_gc_detach(sinter_gc_mutator *mutator)
         pthread_cond_wait(&heap->resumed, &heap->world_lock);
     unlink_locked(m);
     pthread_mutex_unlock(&heap->world_lock);
+    own_detach(m, of_thread);
     free(m);
     world_enter();
 }

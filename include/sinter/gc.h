@@ -40,6 +40,19 @@ enum sinter_gc_growth {
     SINTER_GC_GROW_TIME /* as large as keeps the time spent collecting near `gc_share` per cent, within maximum and soft limit */
 };
 
+/*
+ * Who brings an object that is on the move to the thread that touches it.
+ *
+ * OWN: the thread itself, in a handler of SIGBUS, without waiting for another one to be given a CPU. What it takes: each thread has SIGBUS
+ * unblocked while it is attached (sinter_gc_attach() sees to that); a handler of the program's for SIGBUS passes on what is not
+ * its own to the one that was there before it; and buffers in the heap are pinned before they are given to a system call, which fails
+ * with EFAULT for what is on the move, whichever thread makes it.
+ */
+enum sinter_gc_faults {
+    SINTER_GC_FAULTS_SERVICE, /* a thread of the heap's, while it waits */
+    SINTER_GC_FAULTS_OWN
+};
+
 struct sinter_gc_config {
     size_t maximum;    /* bytes the heap may hold; 0: half of the machine's memory */
     size_t soft_limit; /* bytes above which the heap grows no more than it must; 0: none */
@@ -56,6 +69,7 @@ struct sinter_gc_config {
     bool compact;        /* false: objects never move */
     bool concurrent;     /* false: threads stay stopped while objects move */
     bool generational;   /* false: no collection is a minor one */
+    enum sinter_gc_faults faults;
 };
 
 /* The defaults. */
@@ -63,7 +77,7 @@ void sinter_gc_config_init(struct sinter_gc_config *config);
 
 /*
  * Sets what `text` says, "key:value,key:value", the keys named as the members above; sizes may end in k, m or g, `growth` is
- * factor, fixed or time, booleans are on and off. Returns 0; or -1 with errno EINVAL and, if `error` is not NULL, the first
+ * factor, fixed or time, `faults` is service or own, booleans are on and off. Returns 0; or -1 with errno EINVAL and, if `error` is not NULL, the first
  * thing in `text` that is wrong there. Nothing is changed then.
  */
 int sinter_gc_config_parse(struct sinter_gc_config *config, const char *text, const char **error);
@@ -387,6 +401,8 @@ struct sinter_gc_stats {
     uint64_t cpu;                                        /* of the collecting threads */
     uint64_t threads;                                    /* attached */
     uint64_t minor;                                      /* of the collections */
+    uint64_t faults_mode; /* SINTER_GC_FAULTS_*: in force, once the heap is there */
+    uint64_t faults_own;  /* of `faults`: answered by the thread that had them alone */
 };
 
 /* Fills at most `size` bytes. */
