@@ -118,7 +118,7 @@ bool move_claim(sinter_gc_heap *heap, uint32_t block)
 /* Whoever waits for these blocks is woken; in an own heap nobody sleeps. */
 static void done(sinter_gc_heap *heap, uint32_t first, uint32_t blocks)
 {
-    uint64_t now = os_now_ns();
+    uint64_t now = heap->own_served ? 0 : os_now_ns(); /* the service asks */
     for (uint32_t block = first; block < first + blocks; block++) {
         heap->blocks[block].done_at = now;
         atomic_store(&heap->blocks[block].job, JOB_DONE);

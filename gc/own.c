@@ -145,6 +145,14 @@ void own_detach(const struct mutator *m, struct mutator *others)
 
 /* ---- in the handler ---- */
 
+/* os_now_ns() without entering the kernel. */
+static uint64_t now_ns(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+}
+
 /* First whoever has claimed the block is likely to be at work on another CPU; at last a thread of any priority has to get this one. */
 static void wait_until_done(const sinter_gc_heap *heap, uint32_t block)
 {
@@ -249,7 +257,7 @@ static bool try_again(const sinter_gc_heap *heap, const char *page)
 
 static void count(struct own *own, uint64_t since, bool alone)
 {
-    histogram_add(&own->stalls, os_now_ns() - since);
+    histogram_add(&own->stalls, now_ns() - since);
     add_relaxed(&own->count, 1);
     if (alone)
         add_relaxed(&own->alone, 1);
@@ -267,7 +275,7 @@ static bool serve_hole(sinter_gc_heap *heap, char *page, uint64_t since)
 
 bool own_serve(sinter_gc_heap *heap, char *address)
 {
-    uint64_t since = os_now_ns();
+    uint64_t since = now_ns();
     char *page = (char *)align_down((uintptr_t)address, PAGE_BYTES);
     if (!heap->own_served || window_of(heap, page) != heap->to)
         return false;
