@@ -5,6 +5,8 @@
  */
 #include "sinter/gc.h"
 
+#include <pthread.h>
+#include <semaphore.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -47,31 +49,48 @@ static void need_service(void)
 {
     struct sinter_gc_stats s;
     sinter_gc_stats_get(heap, &s, sizeof(s));
-    if (s.served != SINTER_GC_SERVED_ALL)
+    if (s.served != SINTER_GC_SERVED_ALL && s.faults_mode != SINTER_GC_FAULTS_OWN)
         _exit(SKIP);
 }
 
 /* ---- stale references ---- */
 
 static volatile struct pair *stale;
+static sem_t in_flight;
 
-static void touch_in_flight(void *unused)
+static void *touch_in_flight(void *unused)
 {
     (void)unused;
+    sinter_gc_mutator *mine = sinter_gc_attach(heap);
+    sinter_gc_block(mine);
+    sem_wait(&in_flight);
+    sinter_gc_unblock(mine);
     (void)stale->number;
+    _exit(0);
+}
+
+/* Objects stay in flight until it has been touched. */
+static void on_flipped(void *unused)
+{
+    (void)unused;
+    sem_post(&in_flight);
+    pause();
 }
 
 /* The window that it was in is the one that objects move to in the cycle after: what touches it there is seen. */
 static void stale_in_flight(void)
 {
     need_service();
-    struct sinter_gc_events events = {.flipped = touch_in_flight};
+    pthread_t thread;
+    struct sinter_gc_events events = {.flipped = on_flipped};
     struct pair *p = new_pair();
     SINTER_GC_ROOTS(m, p);
     stale = p;
     compact();
     sinter_gc_listen(heap, &events);
     about((void *)((uintptr_t)stale & ~(uintptr_t)4095));
+    sem_init(&in_flight, 0, 0);
+    pthread_create(&thread, NULL, touch_in_flight, NULL);
     compact();
 }
 
@@ -177,6 +196,9 @@ static const struct death {
     {"stale-in-flight", "verify:off", stale_in_flight,
      "sinter: a stale reference: %P is where no object is any more *"},
     {"stale-afterwards", "verify:on", stale_afterwards, "sinter: a stale reference: *"},
+    {"own-stale-in-flight", "faults:own", stale_in_flight,
+     "sinter: a stale reference: %P is where no object is any more *"},
+    {"own-stale-afterwards", "faults:own,verify:on", stale_afterwards, "sinter: a stale reference: *"},
     {"after-all-blocks", "verify:on", after_all_blocks,
      "sinter: after marking: pair * refers to %P, where no object is *"},
     {"in-the-other-window", "verify:on", in_the_other_window, "sinter: *%P*"},

@@ -10,6 +10,9 @@ verify() {
 
 step "default options, forks" verify "" -t 4 -f
 step "every reference checked" verify verify:on -t 3 -f
+step "own faults, forks" verify faults:own -t 4 -f
+step "own faults, every reference checked, a collection every 2000 allocations" verify faults:own,verify:on,stress:2000 -t 4 -f
+step "own faults, everything is slid" verify faults:own,verify:on,whole:100,minimum:0 -t 4
 step "a collection every 2000 allocations" verify verify:on,stress:2000 -t 3 -f
 step "everything is slid" verify verify:on,whole:100,minimum:0 -t 3
 step "threads stand still while objects move" verify verify:on,concurrent:off -t 3 -f

@@ -59,6 +59,7 @@ static void the_defaults(void **state)
     assert_false(config.verify);
     assert_true(config.compact);
     assert_true(config.concurrent);
+    assert_true(config.faults == SINTER_GC_FAULTS_SERVICE);
 }
 
 static void every_key(void **state)
@@ -66,7 +67,7 @@ static void every_key(void **state)
     (void)state;
     parses(
         "maximum:123m,soft_limit:7k,minimum:2G,growth:time,factor:150,fixed:5,gc_share:25,workers:3,whole:60,"
-        "release_ms:77,stress:9,verify:on,compact:off,concurrent:off");
+        "release_ms:77,stress:9,verify:on,compact:off,concurrent:off,faults:own");
     assert_int_equal(config.maximum, (size_t)123 << 20);
     assert_int_equal(config.soft_limit, 7 << 10);
     assert_int_equal(config.minimum, (size_t)2 << 30);
@@ -80,6 +81,7 @@ static void every_key(void **state)
     assert_int_equal(config.stress, 9);
     assert_true(config.verify);
     assert_false(config.compact || config.concurrent);
+    assert_true(config.faults == SINTER_GC_FAULTS_OWN);
 }
 
 static void words(void **state)
@@ -92,6 +94,8 @@ static void words(void **state)
     assert_true(config.verify);
     parses("verify:off,verify:on,verify:off"); /* the last one counts */
     assert_false(config.verify);
+    parses("faults:own,faults:service");
+    assert_true(config.faults == SINTER_GC_FAULTS_SERVICE);
 }
 
 static void nothing(void **state)

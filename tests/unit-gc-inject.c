@@ -30,9 +30,8 @@ static sinter_gc_type node_type, table_type;
 static _Atomic bool stop;
 static uint32_t seed = 1;
 
-static int open_heap(void **state)
+static int open_heap_whose(enum sinter_gc_faults faults)
 {
-    (void)state;
     struct sinter_gc_layout node = {.name = "node", .size = sizeof(struct node), .references = 6};
     struct sinter_gc_layout table = {.name = "table",
                                      .size = sizeof(struct table),
@@ -42,6 +41,8 @@ static int open_heap(void **state)
     struct sinter_gc_config config;
     sinter_gc_config_init(&config);
     config.maximum = 256 << 20;
+    config.faults = faults;
+    atomic_store(&stop, false);
     heap = sinter_gc_create(&config);
     assert_non_null(heap);
     node_type = sinter_gc_type_new(heap, &node);
@@ -50,6 +51,18 @@ static int open_heap(void **state)
     assert_non_null(m);
     alarm(HANG_SECONDS);
     return 0;
+}
+
+static int open_heap(void **state)
+{
+    (void)state;
+    return open_heap_whose(SINTER_GC_FAULTS_SERVICE);
+}
+
+static int open_own_heap(void **state)
+{
+    (void)state;
+    return open_heap_whose(SINTER_GC_FAULTS_OWN);
 }
 
 static int close_heap(void **state)
@@ -211,10 +224,14 @@ static void several_threads(void **state)
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, open_heap, close_heap)
+#define OWN_TEST(name)                                                                                       \
+    {                                                                                                        \
+        "own_" #name, name, open_own_heap, close_heap, NULL                                                  \
+    }
     const struct CMUnitTest tests[] = {
-        TEST(one_thread),
-        TEST(one_call_in_three),
-        TEST(several_threads),
+        TEST(one_thread),          TEST(one_call_in_three),
+        TEST(several_threads),     OWN_TEST(one_call_in_three),
+        OWN_TEST(several_threads),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
