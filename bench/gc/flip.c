@@ -250,8 +250,23 @@ static void report_seen(struct report *report, const char *when, const struct se
         snprintf(key, sizeof key, "%s_utilisation_%u_without_stops", when, (unsigned)ms);
         report_ratio(report, key, gaps_least_utilisation(&s->faults, ms * MS));
     }
+    snprintf(key, sizeof key, "%s_utilisation_without_stops", when);
+    report_ratio(report, key, gaps_utilisation(&s->faults));
     snprintf(key, sizeof key, "%s_gaps_lost", when);
     report_number(report, key, s->all.lost + s->faults.lost);
+}
+
+/*
+ * Of the longest touches, as many as there were faults: what those took, in the thread that had them. By their length alone they cannot
+ * be told from what else takes a while.
+ */
+static void report_faulting(struct report *report, uint64_t faults)
+{
+    const struct durations *touches = &seen[COMPACTING].touches;
+    double share = touches->total > faults ? (double)faults / (double)touches->total : 1;
+    report_number(report, "faulting_touches_p50", durations_quantile(touches, 1 - share * 0.5));
+    report_number(report, "faulting_touches_p90", durations_quantile(touches, 1 - share * 0.1));
+    report_number(report, "faulting_touches_p99", durations_quantile(touches, 1 - share * 0.01));
 }
 
 static void report_library(struct report *report)
@@ -262,9 +277,10 @@ static void report_library(struct report *report)
     report_durations(report, "marked_to_flipped", &laps.flip);
     report_durations(report, "stopped_to_flipped", &laps.whole);
 #define X(name) report_number(report, #name, stats.name);
-    X(served) X(flip_p50) X(flip_p99) X(flip_max);
+    X(served) X(faults_mode) X(faults_own) X(flip_p50) X(flip_p99) X(flip_max);
     X(mark_time) X(plan_time) X(flip_time) X(move_time) X(moved_whole) X(moved_copied) X(moved_pinned);
 #undef X
+    report_faulting(report, stats.faults);
 }
 
 static void measure(mutator *m, const struct options *options, struct report *report)

@@ -10,6 +10,7 @@ import sys
 import programs
 import flip
 import moving
+import own
 import workloads
 
 import common
@@ -18,6 +19,7 @@ import measure
 MEASUREMENTS = {
     **{name: functools.partial(workloads.run, name=name) for name in workloads.WORKLOADS},
     "flip": flip.run,
+    "own": own.run,
     "moving": moving.measure,
 }
 

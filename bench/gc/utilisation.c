@@ -55,6 +55,13 @@ static uint64_t lost_in(const struct gaps *g, uint64_t from, uint64_t window)
     return lost_before(g, from + window) - lost_before(g, from);
 }
 
+double gaps_utilisation(const struct gaps *g)
+{
+    const struct gap *last = g->count > 0 ? &g->gaps[g->count - 1] : NULL;
+    uint64_t lost = last ? last->before + (last->to - last->from) : 0;
+    return g->end > g->begin ? 1 - (double)lost / (double)(g->end - g->begin) : 0;
+}
+
 /* The worst window begins where a gap begins, or ends where one ends. */
 double gaps_least_utilisation(const struct gaps *g, uint64_t window)
 {

@@ -25,4 +25,7 @@ void gaps_end(struct gaps *g, uint64_t now);
 /* The least share of `window` nanoseconds, wherever it lies, that was no gap. 0 if so long was not watched. */
 double gaps_least_utilisation(const struct gaps *g, uint64_t window);
 
+/* The same of all that was watched. */
+double gaps_utilisation(const struct gaps *g);
+
 #endif
