@@ -168,7 +168,7 @@ static void wait_until_done(const sinter_gc_heap *heap, uint32_t block)
     }
 }
 
-/* It runs in this thread, and `block` is not claimed by it. Returns false: not this thread alone has brought it. */
+/* All of it, of the page touched; or, without one, the rest of a block that this thread has claimed. False: it was not served alone. */
 static bool leave_to_service(sinter_gc_heap *heap, uint32_t block, char *from, char *address)
 {
     struct request request = {.address = address, .block = block, .from = from};
