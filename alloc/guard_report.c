@@ -163,13 +163,14 @@ void guard_report_size(const struct guard_slot *slot, size_t size, const struct 
     stop();
 }
 
-void guard_report_system_call(uintptr_t address, const struct guard_system_call *call, const char *name)
+void guard_report_system_call(uintptr_t address, const struct guard_slot *block,
+                              const struct guard_system_call *call, const char *name)
 {
     struct guard_event here;
     guard_event_now(&here);
     struct guard_report r = {
         .act = name, .call = true, .system_call = call, .address = address, .here = &here};
-    r.slot = guard_blame(address);
+    r.slot = block;
     r.mistake = mistake_of_access(&r);
     report(&r);
     stop();

@@ -52,7 +52,8 @@ struct guard_system_call {
 };
 
 /* The kernel has answered EFAULT to `name`, which was given a buffer of which the page of `address` is closed. */
-void guard_report_system_call(uintptr_t address, const struct guard_system_call *call, const char *name);
+void guard_report_system_call(uintptr_t address, const struct guard_slot *block,
+                              const struct guard_system_call *call, const char *name);
 
 /* `call` was given what is no live block, and no guarded one either, or has found it overwritten; `text` says what is known. */
 void guard_report_unguarded(enum guard_mistake mistake, uintptr_t address, const char *call,

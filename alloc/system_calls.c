@@ -5,6 +5,7 @@
  * They are defined by their symbols' names, since the headers may make others of them (_FORTIFY_SOURCE, _FILE_OFFSET_BITS).
  */
 #include "base.h"
+#include "border.h"
 #include "guard.h"
 #include "guard_system_call.h"
 
@@ -63,6 +64,12 @@ __attribute__((constructor(101))) static COLD void find_next(void)
 #undef X
 }
 
+/* Are there pages that this library has closed? */
+static inline bool may_be_closed(void)
+{
+    return guard_rate != 0 || border_large || border_tail;
+}
+
 #define CALL(name, parameters, arguments, look)                                                              \
     SINTER_EXPORT ssize_t call_##name parameters __asm__(#name);                                             \
     ssize_t call_##name parameters                                                                           \
@@ -70,7 +77,7 @@ __attribute__((constructor(101))) static COLD void find_next(void)
         if (unlikely(next_##name == NULL))                                                                   \
             find_next();                                                                                     \
         ssize_t result = next_##name arguments;                                                              \
-        if (unlikely(result < 0 && errno == EFAULT && guard_rate != 0))                                      \
+        if (unlikely(result < 0 && errno == EFAULT && may_be_closed()))                                      \
             look(#name, fd, p, (size_t)n);                                                                   \
         return result;                                                                                       \
     }

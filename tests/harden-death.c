@@ -391,6 +391,26 @@ static void beyond_large(void)
 {
     write_beyond(malloc(LARGE), LARGE);
 }
+/* The kernel's touch of it: the call fails, and says so. */
+static void call_beyond(char *p, size_t size)
+{
+    enum { FD = 100, INSIDE = 5000 };
+    int ends[2];
+    require(pipe(ends) == 0 && dup2(ends[1], FD) == FD);
+    about(p, p);
+    ssize_t written = write(FD, p + size - INSIDE, 2 * INSIDE); /* whole pages, of what there is */
+    require(written > 0 && written <= INSIDE);
+    require(write(FD, p + size, 10) == -1 && errno == EFAULT);
+    free(p);
+}
+static void call_beyond_large(void)
+{
+    call_beyond(malloc(LARGE), LARGE);
+}
+static void call_beyond_huge(void)
+{
+    call_beyond(malloc(HUGE), HUGE);
+}
 static void beyond_huge(void)
 {
     write_beyond(malloc(HUGE), HUGE);
@@ -534,7 +554,10 @@ static void works(void)
 #define ACCESS(offset, size)                                                                                 \
     IN("heap overflow") "write at %P+" offset ", 1 byte beyond the " size "-byte block at %P"
 #define BEFORE(size) IN("heap underflow") "write at %P, 1 byte before the " size "-byte block at %B"
-#define GOES_ON      "guard_misuse:report"
+#define CALL(offset, size)                                                                                   \
+    IN("heap overflow by a system call")                                                                     \
+    "write(100, %P+" offset ", 10): EFAULT at %P+" offset ", 1 byte beyond the " size "-byte block at %P"
+#define GOES_ON "guard_misuse:report"
 
 static const struct death {
     const char *name;
@@ -627,6 +650,9 @@ static const struct death {
     {"large-aligned", "guard_large:on", beyond_aligned, SIGSEGV, true, ACCESS("131072", "131072")},
     {"large-shrunk", "guard_large:on", beyond_shrunk, SIGSEGV, true, ACCESS("131072", "131072")},
     {"large-grown", "guard_large:on," GOES_ON, beyond_grown, 0, true, ACCESS("524288", "524288")},
+    {"large-call", "guard_large:on," GOES_ON, call_beyond_large, 0, true, CALL("131072", "131072")},
+    {"large-call-dies", "guard_large:on", call_beyond_large, SIGABRT, true, CALL("131072", "131072")},
+    {"huge-call", "guard_large:on," GOES_ON, call_beyond_huge, 0, true, CALL("268435456", "268435456")},
     {"large-before", "guard_large:on", before_large, SIGSEGV, true, BEFORE("131072")},
     {"large-fork", "guard_large:on", beyond_fork, 0, true, ACCESS("131072", "131072")},
     {"huge", "guard_large:on", beyond_huge, SIGSEGV, true, ACCESS("268435456", "268435456")},
