@@ -28,6 +28,7 @@ ask() { within 60 "$tool" "$@"; }
 # begin WORD...: starts the program with a pipe for its input; $process is who says "ready".
 begin() {
   rm -f "$scratch/in"
+  : >"$scratch/out" # the background job does so only once it runs; what the last program said is not this one's
   mkfifo "$scratch/in"
   env LD_PRELOAD="$SINTER_LIB" ${as:-} "$program" "$@" <"$scratch/in" >"$scratch/out" 2>&1 &
   started=$!
