@@ -51,7 +51,10 @@ struct guard_system_call {
     size_t size;
 };
 
-/* The kernel has answered EFAULT to `name`, which was given a buffer of which the page of `address` is closed. */
+/*
+ * The kernel has answered EFAULT to `name`, which was given a buffer of which the page of `address` is closed. `block`: whose page or
+ * border that is; NULL if it cannot be told.
+ */
 void guard_report_system_call(uintptr_t address, const struct guard_slot *block,
                               const struct guard_system_call *call, const char *name);
 

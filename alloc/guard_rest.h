@@ -7,7 +7,7 @@
  *
  *   COUNTING  `direct` is 0. To RESTING by the thread itself, when a turn comes before the ticks `rests`.
  *   RESTING   `direct` is DIRECT_MAX; the thread is in the list here, if it has a cache, by whose end it leaves it. To COUNTING by
- *             itself, on a slow path, when the ticks have passed; or by the background thread, which ends all rests every
+ *             itself, on a slow path, of which every sixteenth looks whether the ticks have passed; or by the background thread, which ends all rests every
  *             GUARD_REST_MS, because a thread may live on what its cache has and never come to a slow path.
  *
  * The list, and `direct` of those in it, are changed with the lock held; but for the change to COUNTING by the thread itself,
